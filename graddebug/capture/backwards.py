@@ -1,0 +1,212 @@
+"""Every ``backward()``: its graph before it runs, what it wrote after it ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from graddebug.capture import underscored
+from graddebug.capture.clock import StepClock
+from graddebug.capture.context import Context, OpenBackward
+from graddebug.capture.graph import root_nodes, walk
+from graddebug.capture.optimizers import Optimizers
+from graddebug.capture.readback import Numbers
+from graddebug.records import Backward, GradientsCleared, ParameterSet
+
+
+@dataclass(slots=True)
+class BackwardCall:
+    """What the program asked of autograd's engine."""
+
+    roots: tuple[Any, ...]
+    retain_graph: bool
+    create_graph: bool
+    accumulates: bool
+
+
+class Ticket:
+    """One backward of one watch, from its begin to its end."""
+
+    __slots__ = ("fields", "loss", "open")
+
+    def __init__(self, open_backward: OpenBackward, fields: dict[str, Any], loss: Numbers | None) -> None:
+        self.open = open_backward
+        self.fields = fields
+        self.loss = loss
+
+
+class Backwards:
+    """Turns runs of autograd's engine into Backward events."""
+
+    def __init__(self, context: Context, clock: StepClock, optimizers: Optimizers) -> None:
+        self._context = context
+        self._clock = clock
+        self._optimizers = optimizers
+        optimizers.report_written = self.report_written
+        self._tickets: list[Ticket] = []
+
+    def begin(self, call: BackwardCall) -> Ticket | None:
+        """A backward is about to run; None if it does not concern this watch."""
+        if underscored.inside_functorch():
+            return None
+        self._context.drain()
+        if call.accumulates:
+            return self._begin_accumulating(call)
+        self._note_grad(call)
+        return None
+
+    def _note_grad(self, call: BackwardCall) -> None:
+        """``torch.autograd.grad`` writes no ``.grad``: it is noted and left alone."""
+        self._context.journal.note(
+            Backward,
+            self._context.sites.here(),
+            root_op=_op_of(call.roots),
+            accumulates=False,
+            retain_graph=call.retain_graph,
+            create_graph=call.create_graph,
+        )
+
+    def _begin_accumulating(self, call: BackwardCall) -> Ticket | None:
+        context, site = self._context, self._context.sites.here()
+        self._optimizers.learn_ownership()
+        nodes = root_nodes(call.roots)
+        seen = walk(nodes, context.table.index)
+        leaves = seen.leaves + [
+            root for root in call.roots if isinstance(root, torch.Tensor) and root.is_leaf
+        ]
+        reached = [index for leaf in leaves if (index := context.table.resolve_leaf(leaf)) is not None]
+        context.report_unregistered()
+        strangers = len(leaves) - len(reached)
+        if (
+            not reached
+            and not context.watches_everything
+            and any(isinstance(x, nn.Parameter) for x in leaves)
+        ):
+            return None  # somebody else's training
+        parent = self._enclosing()
+        self._mark_time(reached, site, nested=parent is not None or bool(context.steps))
+        self._look_before(site, parent)
+        stamp = context.journal.stamp(site)
+        graph = context.graphs.hash_of(seen, context.table.index, context.intervals) if nodes else None
+        fields = stamp | {
+            "reached": context.table.intern(reached),
+            "other_leaves": strangers if nodes else 0,
+            "root_op": _op_of(call.roots),
+            "leaf_root": not nodes,
+            "graph": graph,
+            "nodes": len(seen.nodes),
+            "retain_graph": call.retain_graph,
+            "create_graph": call.create_graph,
+            "parent": parent.order if parent else None,
+            "inside_step": context.steps[-1] if context.steps else None,
+        }
+        ticket = Ticket(OpenBackward(stamp["order"]), fields, self._loss(call, parent))
+        context.backwards.append(ticket.open)
+        context.journal.happened = True
+        self._tickets.append(ticket)
+        if parent is None:
+            context.journal.graph = graph
+        return ticket
+
+    def _enclosing(self) -> OpenBackward | None:
+        """The backward this one runs inside of: a checkpoint that recomputes, a hook."""
+        if self._context.backwards and underscored.inside_backward():
+            return self._context.backwards[-1]
+        return None
+
+    def _mark_time(self, reached: list[int], site: Any, *, nested: bool) -> None:
+        if nested:
+            return
+        owners = self._optimizers.owners(reached)
+        self._clock.about_to_use(owners)
+        if not owners and not self._optimizers.any_known:
+            self._clock.backward_without_optimizer(site)
+
+    def _look_before(self, site: Any, parent: OpenBackward | None) -> None:
+        if parent is None:
+            self._context.outside(site)
+        else:
+            parent.written += self._wrote(self._context.state.look())
+
+    def _loss(self, call: BackwardCall, parent: OpenBackward | None) -> Numbers | None:
+        root = call.roots[0] if call.roots else None
+        if parent is not None or not isinstance(root, torch.Tensor) or root.numel() != 1 or root.is_complex():
+            return None
+        loss = self._context.readback.scalar(root)
+        self._context.journal.loss = lambda: _number(loss)
+        return loss
+
+    def end(self, ticket: Ticket, *, failed: bool) -> None:
+        """The backward returned, or raised."""
+        context = self._context
+        context.backwards.remove(ticket.open)
+        self._tickets.remove(ticket)
+        changed = context.state.look()
+        written = ticket.open.written + self._wrote(changed)
+        if written or not ticket.open.reported:
+            self._report(ticket, written, failed=failed)
+        gone = [i for i in changed if context.state.grad(i) is None]
+        if gone:
+            context.state.cleared(gone)
+            members = context.table.intern(gone)
+            context.journal.note(GradientsCleared, ticket.fields["site"], params=members, how="set to None")
+
+    def _wrote(self, changed: list[int]) -> list[int]:
+        return [i for i in changed if self._context.state.grad(i) is not None]
+
+    def report_written(self, indices: list[int] | None) -> None:
+        """An optimizer steps inside a backward: report first what that backward has written so far."""
+        ticket = self._tickets[-1]
+        changed = self._wrote(self._context.state.look(indices))
+        written = ticket.open.written + changed
+        ticket.open.written = []
+        if written:
+            self._report(ticket, written, failed=False)
+
+    def _report(self, ticket: Ticket, written: list[int], *, failed: bool) -> None:
+        context = self._context
+        measure = context.state.wrote(written)
+        context.statistics.written(measure)
+        members = context.table.intern(written)
+        forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []
+        in_eval = self._through_eval(forwards, members)
+        fields, loss = ticket.fields, ticket.loss
+        if ticket.open.reported:  # a later part of the same backward is an event of its own
+            stamp = context.journal.stamp(fields["site"])
+            fields = fields | stamp
+        ticket.open.reported = True
+
+        def make() -> tuple[Backward]:
+            bad = [written[place] for place in np.flatnonzero(~np.isfinite(measure.norms.values))]
+            return (
+                Backward(
+                    **fields,
+                    written=members,
+                    nonfinite=context.table.intern(bad),
+                    written_in_eval=in_eval,
+                    loss=_number(loss) if loss is not None else None,
+                    forwards=forwards,
+                    failed=failed,
+                ),
+            )
+
+        context.journal.add(make)
+
+    def _through_eval(self, forwards: tuple[int, ...], members: ParameterSet) -> ParameterSet:
+        """Those of ``members`` that belong to a module whose forward ran in eval mode."""
+        eval_forwards = self._context.eval_forwards
+        in_eval = {i for order in forwards for i in eval_forwards.get(order, ())}
+        return self._context.table.intern(in_eval.intersection(members)) if in_eval else ()
+
+
+def _number(numbers: Numbers) -> float:
+    return float(numbers.values[0])
+
+
+def _op_of(roots: tuple[Any, ...]) -> str:
+    nodes = root_nodes(roots)
+    return nodes[0].name().rpartition("::")[2] if nodes else ""

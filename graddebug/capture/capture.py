@@ -1,0 +1,214 @@
+"""One watch's eyes: its parts put together, and the border behind which its own failures stay.
+
+`graddebug.capture.taps` calls the methods here from inside torch. They observe and return; whatever
+goes wrong in them ends the capture with one word to the observer and leaves the program alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import torch
+from torch import nn
+
+from graddebug.capture.backwards import BackwardCall, Backwards, Ticket
+from graddebug.capture.clipping import Clipping
+from graddebug.capture.clock import StepClock
+from graddebug.capture.context import Context, Subjects
+from graddebug.capture.forwards import Forwards
+from graddebug.capture.gradients import GradientState
+from graddebug.capture.graph import GraphCatalogue
+from graddebug.capture.journal import Journal, Observer
+from graddebug.capture.modules import ModuleIntervals
+from graddebug.capture.optimizers import Entry, Optimizers
+from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.readback import Readback
+from graddebug.capture.sites import Sites
+from graddebug.capture.statistics import StepStatistics
+from graddebug.errors import GraddebugError
+from graddebug.records import NotObservable, RunEnd
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def guarded(
+    method: Callable[Concatenate[Capture, _P], _R],
+) -> Callable[Concatenate[Capture, _P], _R | None]:
+    """The border to the user's program: only what graddebug raises on purpose passes it."""
+
+    @functools.wraps(method)
+    def call(self: Capture, /, *args: _P.args, **kwargs: _P.kwargs) -> _R | None:
+        if self.off:
+            return None
+        try:
+            with self.lock:
+                return method(self, *args, **kwargs)
+        except GraddebugError:
+            raise
+        except Exception as error:
+            self.off = True
+            self.on_failure(error)
+            return None
+
+    return call
+
+
+class Capture:
+    """Watches some or all modules and optimizers of the program, and tells ``observer``.
+
+    ``eager`` passes each event on at once, so that the observer can stop the program before harm is
+    done; it then waits for devices. ``on_failure`` is told of an exception of our own.
+    """
+
+    def __init__(
+        self,
+        subjects: Subjects,
+        observer: Observer,
+        *,
+        eager: bool,
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self.off = False
+        self.lock = threading.RLock()
+        self.on_failure = on_failure
+        self._declined: set[str] = set()
+        self._context = context = self._make_context(subjects, observer, eager=eager)
+        self._clock = StepClock(context.journal)
+        self._optimizers = Optimizers(context, self._clock, subjects, observer.optimizer)
+        self._forwards = Forwards(context, subjects, self._optimizers)
+        self._backwards = Backwards(context, self._clock, self._optimizers)
+        self._clipping = Clipping(context)
+        several = len(subjects.modules) > 1
+        for name, module in subjects.modules.items():
+            context.table.add_root(module, name=name, prefix=name if several else "")
+
+    def _make_context(self, subjects: Subjects, observer: Observer, *, eager: bool) -> Context:
+        table, readback = ParameterTable(observer.parameter), Readback()
+        state = GradientState(table, readback)
+        statistics = StepStatistics(table, state, readback)
+        journal = Journal(observer, readback, statistics, eager=eager)
+        return Context(
+            table=table,
+            state=state,
+            statistics=statistics,
+            readback=readback,
+            journal=journal,
+            sites=Sites(),
+            intervals=ModuleIntervals(),
+            graphs=GraphCatalogue(observer.graph, lambda reason: self._decline("backward graph", reason)),
+            watches_everything=subjects.anything,
+        )
+
+    def _decline(self, what: str, reason: str) -> None:
+        if what not in self._declined:
+            self._declined.add(what)
+            self._context.journal.note(NotObservable, None, what=what, reason=reason)
+
+    # --- told by the taps -------------------------------------------------------------------------
+
+    @guarded
+    def module_enter(self, module: nn.Module) -> None:
+        """A module's forward begins."""
+        self._forwards.enter(module)
+
+    @guarded
+    def module_leave(self, module: nn.Module, output: object) -> None:
+        """A module's forward ended."""
+        self._forwards.leave(module, output)
+
+    @guarded
+    def backward_begin(self, call: BackwardCall) -> Ticket | None:
+        """Autograd's engine is about to run."""
+        return self._backwards.begin(call)
+
+    @guarded
+    def backward_end(self, ticket: Ticket, *, failed: bool) -> None:
+        """Autograd's engine returned or raised."""
+        self._backwards.end(ticket, failed=failed)
+
+    @guarded
+    def optimizer_created(self, optimizer: torch.optim.Optimizer) -> None:
+        """An optimizer got a parameter group."""
+        self._optimizers.created(optimizer)
+
+    @guarded
+    def before_clear(self, optimizer: torch.optim.Optimizer) -> Entry | None:
+        """``optimizer.zero_grad()`` begins."""
+        return self._optimizers.before_clear(optimizer)
+
+    @guarded
+    def after_clear(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
+        """``optimizer.zero_grad()`` returned."""
+        self._optimizers.after_clear(entry, optimizer)
+
+    @guarded
+    def before_module_clear(self, module: nn.Module) -> list[int]:
+        """``module.zero_grad()`` begins."""
+        return self._optimizers.before_module_clear(module)
+
+    @guarded
+    def after_module_clear(self, module: nn.Module, members: list[int]) -> None:
+        """``module.zero_grad()`` returned."""
+        self._optimizers.after_module_clear(module, members)
+
+    @guarded
+    def before_step(self, optimizer: torch.optim.Optimizer, closure: object, frame: Any) -> None:
+        """``optimizer.step()`` begins."""
+        self._optimizers.before_step(optimizer, closure, frame)
+
+    @guarded
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """``optimizer.step()`` returned."""
+        self._optimizers.after_step(optimizer)
+
+    @guarded
+    def before_clip(self) -> None:
+        """A clipping function begins."""
+        self._clipping.before()
+
+    @guarded
+    def after_clip(
+        self,
+        function: str,
+        parameters: list[torch.Tensor],
+        max_norm: float | None,
+        total_norm: torch.Tensor | None,
+    ) -> None:
+        """A clipping function returned."""
+        self._clipping.after(function, parameters, max_norm, total_norm)
+
+    # --- told by the session ------------------------------------------------------------------------
+
+    @guarded
+    def begin_marked_step(self) -> None:
+        """The user marks the beginning of a step: what came before belongs to no step of theirs."""
+        if not self._clock.marked:
+            self._clock.marked = True
+            if self._context.journal.happened:
+                self._end_step()
+
+    @guarded
+    def end_marked_step(self) -> None:
+        """The user marks the end of a step."""
+        self._end_step()
+
+    def _end_step(self) -> None:
+        self._context.drain()
+        self._clock.end()
+
+    @guarded
+    def finish(self, reason: str, detail: str) -> None:
+        """The watch is left: settle everything and say how the run ended."""
+        context = self._context
+        context.drain()
+        self._forwards.dismiss()
+        if not context.backwards:
+            context.outside(None)
+        if context.journal.happened:
+            self._clock.end()
+        context.journal.note(RunEnd, None, reason=reason, detail=detail)
+        context.journal.flush()

@@ -1,0 +1,46 @@
+"""Calls of torch's gradient clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from graddebug.capture.context import Context
+from graddebug.records import Clipped
+
+
+class Clipping:
+    """Turns clipping calls into Clipped events."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def before(self) -> None:
+        """A clipping function is about to run: what changed before it is not its doing."""
+        self._context.outside(self._context.sites.here(), doubt=False)
+
+    def after(
+        self,
+        function: str,
+        parameters: Iterable[torch.Tensor],
+        max_norm: float | None,
+        total_norm: torch.Tensor | None,
+    ) -> None:
+        """It ran over ``parameters``."""
+        context = self._context
+        index = context.table.index
+        state = context.state
+        known = [i for p in parameters if (i := index(p)) is not None and state.grad(i) is not None]
+        if not known:
+            return
+        stamp = context.journal.stamp(context.sites.here())
+        state.rescaled(state.look(known))
+        norm = context.readback.scalar(total_norm) if total_norm is not None else None
+        members = context.table.intern(known)
+
+        def make() -> tuple[Clipped]:
+            total = float(norm.values[0]) if norm is not None else None
+            return (Clipped(**stamp, params=members, function=function, max_norm=max_norm, total_norm=total),)
+
+        context.journal.add(make)

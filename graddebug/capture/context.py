@@ -1,0 +1,138 @@
+"""What the parts of one watch's capture share."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from graddebug.capture.gradients import Changes, GradientState
+from graddebug.capture.graph import GraphCatalogue
+from graddebug.capture.journal import Journal
+from graddebug.capture.modules import ModuleIntervals
+from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.readback import Readback
+from graddebug.capture.sites import Sites
+from graddebug.capture.statistics import StepStatistics
+from graddebug.records import (
+    Event,
+    GradientsCleared,
+    GradientsEdited,
+    GraphReleased,
+    ParameterSet,
+    ParametersUnregistered,
+    Site,
+)
+
+#: A freed graph: its forward's site, order, module and mode, and the bytes it held (None: not counted).
+Released = tuple[Site | None, int, str, bool, int | None]
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What the user asked to watch, by name; nothing means: find everything."""
+
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
+
+    @property
+    def anything(self) -> bool:
+        """Whether all modules and optimizers of the program are watched."""
+        return not self.modules and not self.optimizers
+
+
+@dataclass
+class Context:
+    """The shared state of one watch."""
+
+    table: ParameterTable
+    state: GradientState
+    statistics: StepStatistics
+    readback: Readback
+    journal: Journal
+    sites: Sites
+    intervals: ModuleIntervals
+    graphs: GraphCatalogue
+    watches_everything: bool
+    #: Filled by finalisers of graphs, which may run anywhere: appending is all they do.
+    released: deque[Released] = field(default_factory=deque)
+    #: Parameters of the modules that ran in eval mode and built a graph, by their Forward's order.
+    eval_forwards: dict[int, ParameterSet] = field(default_factory=dict)
+    #: Backwards under way, outermost first.
+    backwards: list[OpenBackward] = field(default_factory=list)
+    #: Orders of optimizer steps under way, outermost first.
+    steps: list[int] = field(default_factory=list)
+
+    def outside(self, site: Site | None, *, doubt: bool = True) -> None:
+        """Report what the program did to gradients since the last look, noticed before an event at ``site``.
+
+        Values are checked where counters leave a ``doubt``, unless the gradients are about to go anyway.
+        """
+        changes = self.state.outside(doubt=doubt)
+        if changes:
+            self._report(changes, site)
+
+    def _report(self, changes: Changes, site: Site | None) -> None:
+        if not self.readback.waiting:
+            settled = changes.settle()
+            self.state.settled(settled)
+            if not settled:
+                return
+        stamps = [self.journal.stamp(None) for _ in range(4)]
+
+        def make() -> list[Event]:
+            settled = changes.settle()
+            intern = self.table.intern
+            events: list[Event] = []
+            if settled.to_none:
+                members = intern(settled.to_none)
+                events.append(
+                    GradientsCleared(**stamps[0], params=members, how="set to None", noticed_at=site)
+                )
+            if settled.zeroed:
+                members = intern(settled.zeroed)
+                events.append(
+                    GradientsCleared(
+                        **stamps[1], params=members, how="zeroed", to_none=False, noticed_at=site
+                    )
+                )
+            if settled.assigned:
+                members = intern(settled.assigned)
+                events.append(GradientsEdited(**stamps[2], params=members, how="assigned", noticed_at=site))
+            if settled.in_place:
+                members = intern(settled.in_place)
+                events.append(GradientsEdited(**stamps[3], params=members, how="in place", noticed_at=site))
+            return events
+
+        self.journal.add(make)
+
+    def drain(self) -> None:
+        """Report graphs that were freed without a backward."""
+        while self.released:
+            site, forward, module, training, saved_bytes = self.released.popleft()
+            self.journal.note(
+                GraphReleased,
+                site,
+                forward=forward,
+                module=module,
+                training=training,
+                saved_bytes=saved_bytes,
+            )
+
+    def report_unregistered(self) -> None:
+        """Say which parameters no watched module holds any longer (a layer was replaced)."""
+        gone = self.table.take_unregistered()
+        if gone:
+            self.journal.note(ParametersUnregistered, None, params=self.table.intern(gone))
+
+
+@dataclass(slots=True)
+class OpenBackward:
+    """A backward under way."""
+
+    order: int
+    written: list[int] = field(default_factory=list)
+    forwards: list[int] = field(default_factory=list)
+    reported: bool = False

@@ -1,0 +1,255 @@
+"""Forward calls: who runs, in which mode, and what becomes of the graph they build."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from graddebug.capture import underscored
+from graddebug.capture.context import Context, OpenBackward, Released, Subjects
+from graddebug.capture.graph import bytes_held
+from graddebug.capture.optimizers import Optimizers
+from graddebug.capture.parameters import ModuleMap
+from graddebug.capture.sites import name_of_callee
+from graddebug.records import Forward, ParameterSet, ParametersUsed, Site
+
+#: How often the bytes that an evaluation's graph holds are counted for one module; then it is known.
+COUNT_BYTES = 3
+
+#: Eval-mode forwards remembered for a backward that may still come through them.
+EVAL_FORWARDS = 1024
+
+
+class GraphSentinel:
+    """A pre-hook on a forward's output node; it notes that a backward came by, and its death is the graph's.
+
+    Holds no tensor and no node: it must not keep the graph alive whose life it tells.
+    """
+
+    __slots__ = ("__weakref__", "_backwards", "_forward", "_released", "handles", "ran")
+
+    def __init__(self, forward: Released, released: deque[Released], backwards: list[OpenBackward]) -> None:
+        self._forward = forward
+        self._released: deque[Released] | None = released
+        self._backwards = backwards
+        self.handles: list[Any] = []
+        self.ran = False
+
+    def __call__(self, _: object) -> None:
+        """A backward reached the node."""
+        self.ran = True
+        if self._backwards:
+            self._backwards[-1].forwards.append(self._forward[1])
+
+    def __del__(self) -> None:
+        if not self.ran and self._released is not None:
+            self._released.append(self._forward)
+
+    def dismiss(self) -> None:
+        """Take the hooks off a graph that outlives the watch."""
+        self._released = None
+        for handle in self.handles:
+            handle.remove()
+
+
+class _Calls(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[tuple[nn.Module, int, bool]] = []
+        self.roots = 0
+
+
+class Forwards:
+    """Turns module calls into Forward events, module intervals and graph sentinels."""
+
+    def __init__(self, context: Context, subjects: Subjects, optimizers: Optimizers) -> None:
+        self._context = context
+        self._optimizers = optimizers
+        self._subjects = subjects
+        self._calls = _Calls()
+        self._ignored: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._used: ModuleMap[bool] = ModuleMap()
+        self._paths: ModuleMap[str] = context.table.module_path
+        self._subtrees: ModuleMap[ParameterSet] = ModuleMap()
+        self._bytes: dict[str, tuple[int, int]] = {}
+        self._sentinels: weakref.WeakSet[GraphSentinel] = weakref.WeakSet()
+
+    def enter(self, module: nn.Module) -> None:
+        """A module's forward begins."""
+        calls = self._calls
+        outermost = not calls.roots and self._watched(module)
+        calls.roots += outermost
+        calls.stack.append((module, underscored.sequence_number() if calls.roots else 0, outermost))
+
+    def leave(self, module: nn.Module, output: object) -> None:
+        """A module's forward ended; ``output`` is None when it raised."""
+        calls = self._calls
+        while calls.stack:
+            entered, begin, outermost = calls.stack.pop()
+            if calls.roots:
+                self._ran(entered, begin)
+            calls.roots -= outermost
+            if entered is module:
+                if outermost:
+                    self._root_ran(module, output)
+                return
+
+    def _watched(self, module: nn.Module) -> bool:
+        if module in self._paths:
+            return True
+        if module in self._ignored:
+            return False
+        if not self._calls.stack and self._accepts(module):
+            name = name_of_callee(module)
+            self._context.table.add_root(
+                module,
+                name=name or type(module).__name__,
+                prefix=self._prefix(module, name),
+            )
+            return True
+        self._ignored.add(module)
+        return False
+
+    def _accepts(self, module: nn.Module) -> bool:
+        """Whether a module nobody named is ours: when everything is watched, or by its parameters."""
+        parameters = list(module.parameters())
+        if not parameters:
+            return False
+        if self._context.watches_everything:
+            return True
+        owned = {
+            id(p) for o in self._subjects.optimizers.values() for g in o.param_groups for p in g["params"]
+        }
+        return not self._subjects.modules and any(id(parameter) in owned for parameter in parameters)
+
+    def _prefix(self, module: nn.Module, name: str) -> str:
+        """Parameter names are qualified by the module's own name as soon as there is more than one module."""
+        parameters = {id(parameter) for parameter in module.parameters()}
+        alone = not self._context.table.roots and self._optimizers.owns_no_other(parameters)
+        return "" if alone else name or type(module).__name__
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _ran(self, module: nn.Module, begin: int) -> None:
+        path = self._paths.get(module)
+        if path is None:
+            path = self._stray(module)
+        elif path:
+            self._context.intervals.add(threading.get_ident(), begin, underscored.sequence_number(), path)
+        if module not in self._used and torch.is_grad_enabled():
+            self._first_use(module)
+
+    def _stray(self, module: nn.Module) -> str:
+        """A module that ran inside a watched one without being registered in it (or was added later)."""
+        if module in self._ignored:
+            return ""
+        if next(module.parameters(recurse=False), None) is not None:
+            table = self._context.table
+            table.rescan()
+            if module not in table.module_path:
+                table.strays.add(module)
+        self._ignored.add(module)
+        return self._paths.get(module) or ""
+
+    def _first_use(self, module: nn.Module) -> None:
+        self._used[module] = True
+        params = self._context.table.module_params.get(module)
+        if params:
+            self._context.journal.note(ParametersUsed, None, params=params)
+
+    # --- outermost calls --------------------------------------------------------------------------
+
+    def _root_ran(self, module: nn.Module, output: object) -> None:
+        context = self._context
+        context.drain()
+        site = context.sites.here()
+        nodes = [] if underscored.inside_functorch() else _graph_nodes(output)
+        path = context.table.module_path[module]
+        name = path or context.table.roots[0].name
+        order = context.journal.note(
+            Forward,
+            site,
+            module=name,
+            module_type=type(module).__name__,
+            params=self._subtree(module),
+            training=module.training,
+            grad_enabled=torch.is_grad_enabled(),
+            built_graph=bool(nodes),
+            autocast=_autocast_dtype(output),
+        )
+        if nodes:
+            self._watch_graph(nodes, site, order, name, module)
+
+    def _subtree(self, module: nn.Module) -> ParameterSet:
+        known = self._subtrees.get(module)
+        if known is None:
+            table = self._context.table
+            indices = (table.index(parameter) for parameter in module.parameters())
+            known = self._subtrees[module] = table.intern(i for i in indices if i is not None)
+        return known
+
+    def _remember_eval(self, order: int, module: nn.Module) -> None:
+        remembered = self._context.eval_forwards
+        remembered[order] = self._subtree(module)
+        if len(remembered) > EVAL_FORWARDS:
+            del remembered[next(iter(remembered))]
+
+    def _watch_graph(
+        self, nodes: list[Any], site: Site | None, order: int, name: str, module: nn.Module
+    ) -> None:
+        training = module.training
+        if not training:
+            self._remember_eval(order, module)
+        held = None if training else self._count_bytes(name, nodes)
+        context = self._context
+        sentinel = GraphSentinel((site, order, name, training, held), context.released, context.backwards)
+        self._sentinels.add(sentinel)
+        for node in nodes:
+            sentinel.handles.append(node.register_prehook(sentinel))
+
+    def _count_bytes(self, name: str, nodes: list[Any]) -> int:
+        times, held = self._bytes.get(name, (0, 0))
+        if times < COUNT_BYTES:
+            held = bytes_held(nodes)
+            self._bytes[name] = (times + 1, held)
+        return held
+
+    def dismiss(self) -> None:
+        """Leave no hook on graphs that are still alive."""
+        for sentinel in list(self._sentinels):
+            sentinel.dismiss()
+
+
+def _graph_nodes(output: object) -> list[Any]:
+    nodes: dict[Any, None] = {}
+    for tensor in _tensors(output):
+        if tensor.grad_fn is not None:
+            nodes[tensor.grad_fn] = None
+    return list(nodes)
+
+
+def _tensors(output: object, depth: int = 3) -> Iterator[torch.Tensor]:
+    if isinstance(output, torch.Tensor):
+        yield output
+    elif depth and isinstance(output, dict):
+        for value in output.values():
+            yield from _tensors(value, depth - 1)
+    elif depth and isinstance(output, list | tuple):
+        for value in output:
+            yield from _tensors(value, depth - 1)
+    elif depth and hasattr(output, "__dataclass_fields__"):
+        for field in output.__dataclass_fields__:
+            yield from _tensors(getattr(output, field, None), depth - 1)
+
+
+def _autocast_dtype(output: object) -> str | None:
+    tensor = next(_tensors(output), None)
+    device = tensor.device.type if tensor is not None else "cpu"
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return None
+    return str(torch.get_autocast_dtype(device)).removeprefix("torch.")

@@ -1,0 +1,283 @@
+"""What happened to every ``.grad`` since we last looked.
+
+The truth about a gradient's life is read from state at boundaries: the identity and version of each
+``.grad``, and its value where those leave a doubt (``grad.data.zero_()`` changes neither). Calls
+that were seen only add the why and the line.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.readback import Numbers, Readback
+from graddebug.capture.samples import Sample, is_plain
+
+
+class _Absent:
+    """Stands for the weak reference of a gradient that is None."""
+
+    def __call__(self) -> None:
+        return None
+
+
+_ABSENT = _Absent()
+_Reference = weakref.ref[torch.Tensor] | _Absent
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one look found outside a backward; value doubts are settled by `settle` after read-back."""
+
+    to_none: list[int] = field(default_factory=list)
+    assigned: list[int] = field(default_factory=list)
+    in_place: list[int] = field(default_factory=list)
+    silent: list[int] = field(default_factory=list)
+    norms: Numbers | None = None
+    before: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.to_none or self.assigned or self.in_place or self.silent)
+
+    def settle(self) -> Settled:
+        """Sort the doubtful ones by value: zero now, another value, or untouched."""
+        settled = Settled(to_none=self.to_none)
+        if self.norms is None:
+            return settled
+        doubtful = self.assigned + self.in_place + self.silent
+        values = self.norms.values
+        for place, index in enumerate(doubtful):
+            silent = place >= len(self.assigned) + len(self.in_place)
+            if values[place] == 0:
+                if not silent or self._differs(place):
+                    settled.zeroed.append(index)
+            elif place < len(self.assigned):
+                settled.assigned.append(index)
+            elif not silent or self._differs(place):
+                settled.in_place.append(index)
+        return settled
+
+    def _differs(self, place: int) -> bool:
+        """A silent candidate counts as edited only if its norm left the old one by more than rounding."""
+        assert self.norms is not None
+        assert self.before is not None
+        old = self.before[place - len(self.assigned) - len(self.in_place)]
+        new = self.norms.values[place]
+        return bool(np.isfinite(old) and np.isfinite(new) and abs(new - old) > 1e-5 * abs(old))
+
+
+@dataclass(slots=True)
+class Settled:
+    """`Changes` with every doubt about values settled."""
+
+    to_none: list[int] = field(default_factory=list)
+    zeroed: list[int] = field(default_factory=list)
+    assigned: list[int] = field(default_factory=list)
+    in_place: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.to_none or self.zeroed or self.assigned or self.in_place)
+
+
+class Measure:
+    """Norms and samples of some gradients as they were when it was made."""
+
+    __slots__ = ("_probe", "members", "norms", "sample")
+
+    def __init__(self, members: Sequence[int], grads: Sequence[torch.Tensor], readback: Readback) -> None:
+        self.members = list(members)
+        self.sample = Sample(grads)
+        self.norms: Numbers = readback.norms(grads, self.sample)
+        self._probe: tuple[int, int] | None = None
+
+    def looks_zeroed(self, grad_of: Callable[[int], torch.Tensor | None]) -> bool:
+        """Whether an element that was not zero is zero now, although no counter moved.
+
+        One element of one gradient is read: a program that clears with ``grad.data.zero_()`` does so
+        to all of a model's. A read of a device would wait for it, so there is none.
+        """
+        if self._probe is None:
+            self._probe = self._choose_probe()
+        member, element = self._probe
+        grad = grad_of(member) if element >= 0 else None
+        return grad is not None and is_plain(grad) and grad.is_cpu and not grad.reshape(-1)[element].item()
+
+    def _choose_probe(self) -> tuple[int, int]:
+        """A gradient and an element of it that is not zero; (-1, -1) when there is none to be had."""
+        for place in np.flatnonzero(self.norms.values > 0)[:1]:
+            span, stride = self.sample.layout.span_of(int(place))
+            element = int(np.abs(self.sample.numbers[span]).argmax())
+            if self.sample.numbers[span][element] != 0:
+                return self.members[place], element * stride
+        return -1, -1
+
+
+class GradientState:
+    """The last seen state of every parameter's gradient."""
+
+    def __init__(self, table: ParameterTable, readback: Readback) -> None:
+        self._table = table
+        self._readback = readback
+        self._refs: list[_Reference] = []
+        self._versions: list[int] = []
+        #: Where the norm is of each gradient a step consumed: the other side of a silent change.
+        self._consumed: dict[int, tuple[Measure, int]] = {}
+        #: Likewise of each gradient that was written and not changed since.
+        self._written: dict[int, tuple[Measure, int]] = {}
+        #: Gradients that hold something no step has consumed.
+        self._pending: set[int] = set()
+
+    def look(self, indices: Iterable[int] | None = None) -> list[int]:
+        """Indices whose ``.grad`` is another object or version than last seen; remembers the new state."""
+        self._grow()
+        refs, versions, table = self._refs, self._versions, self._table.refs
+        changed = []
+        for i in range(len(refs)) if indices is None else indices:
+            parameter = table[i]()
+            grad = None if parameter is None else parameter.grad
+            # A dead reference answers None, too: no gradient is only what was seen as none.
+            if grad is None:
+                if refs[i] is _ABSENT:
+                    continue
+            elif refs[i]() is grad and grad._version == versions[i]:
+                continue
+            changed.append(i)
+            refs[i], versions[i] = _state_of(grad)
+        return changed
+
+    def _grow(self) -> None:
+        missing = len(self._table) - len(self._refs)
+        if missing:
+            self._refs += [_ABSENT] * missing
+            self._versions += [-1] * missing
+            # A gradient that was there before we came may hold anything: it waits to be consumed.
+            new = range(len(self._refs) - missing, len(self._refs))
+            self.remember(new)
+            self._pending.update(i for i in new if self._refs[i] is not _ABSENT)
+
+    def remember(self, indices: Iterable[int]) -> None:
+        """Take the present state as known (gradients that were there before we came)."""
+        for i in indices:
+            parameter = self._table.refs[i]()
+            self._refs[i], self._versions[i] = _state_of(None if parameter is None else parameter.grad)
+
+    def outside(self, *, doubt: bool) -> Changes:
+        """What the program itself did to gradients since the last look.
+
+        With ``doubt``, gradients that neither moved nor changed version are checked by value, too.
+        """
+        self._grow()
+        before = self._refs.copy()
+        changes = Changes()
+        changed = self.look()
+        for i in changed:
+            if self._refs[i] is _ABSENT:
+                changes.to_none.append(i)
+            elif before[i]() is self._refs[i]():
+                changes.in_place.append(i)
+            else:
+                changes.assigned.append(i)
+        for i in changed:
+            self._forget(i)
+        self._pending.update(changes.assigned, changes.in_place)
+        if doubt:
+            consumed = [i for i in self._consumed if self.grad(i) is not None]
+            changes.silent = consumed + self._silently_zeroed()
+        self._weigh(changes)
+        return changes
+
+    def _weigh(self, changes: Changes) -> None:
+        doubtful = changes.assigned + changes.in_place + changes.silent
+        if not doubtful:
+            return
+        changes.norms = self._readback.norms([self._grad_now(i) for i in doubtful])
+        changes.before = np.array([self._known_norm(i) for i in changes.silent])
+
+    def _known_norm(self, index: int) -> float:
+        known = self._consumed.get(index) or self._written.get(index)
+        return float(known[0].norms.values[known[1]]) if known else float("nan")
+
+    def _silently_zeroed(self) -> list[int]:
+        """Pending gradients, if a probe of some shows that they were zeroed behind the counters."""
+        written = {i: known[0] for i in self._pending if (known := self._written.get(i)) is not None}
+        zeroed = {measure for measure in set(written.values()) if measure.looks_zeroed(self.grad)}
+        return [i for i, measure in written.items() if measure in zeroed and self.grad(i) is not None]
+
+    def _forget(self, index: int) -> None:
+        self._consumed.pop(index, None)
+        self._pending.discard(index)
+        self._written.pop(index, None)
+
+    # --- what we are told ---------------------------------------------------------------------
+
+    def wrote(self, indices: Sequence[int]) -> Measure:
+        """These were written by a backward: pending until a step consumes them. Their measure."""
+        measure = self._measure(indices)
+        for place, i in enumerate(indices):
+            self._consumed.pop(i, None)
+            self._written[i] = (measure, place)
+        self._pending.update(indices)
+        return measure
+
+    def _measure(self, indices: Sequence[int]) -> Measure:
+        return Measure(indices, [self._grad_now(i) for i in indices], self._readback)
+
+    def consumed(self, measure: Measure) -> None:
+        """A step applied these gradients."""
+        self._pending.difference_update(measure.members)
+        for place, i in enumerate(measure.members):
+            self._consumed[i] = (measure, place)
+
+    def cleared(self, indices: Iterable[int]) -> None:
+        """A seen call cleared these."""
+        for i in indices:
+            self._forget(i)
+
+    def settled(self, settled: Settled) -> None:
+        """The doubts of the last look are settled: these are clear, those hold something new."""
+        self.cleared(settled.zeroed)
+        for i in settled.in_place:
+            self._forget(i)
+        self._pending.update(settled.in_place)
+
+    def rescaled(self, indices: Sequence[int]) -> None:
+        """A seen call (clipping) changed these in place; consumed ones keep being known by their norm."""
+        for i in indices:
+            self._written.pop(i, None)
+        consumed = [i for i in indices if i in self._consumed]
+        if consumed:
+            self.consumed(self._measure(consumed))
+
+    def measure(self, indices: Sequence[int]) -> Measure:
+        """The gradients as they are now, reusing what was measured when they were written."""
+        known = self._written.get(indices[0]) if indices else None
+        if known and known[0].members == list(indices) and self._stand(known[0]):
+            return known[0]
+        return self._measure(indices)
+
+    def _stand(self, measure: Measure) -> bool:
+        written = self._written
+        return all((known := written.get(i)) is not None and known[0] is measure for i in measure.members)
+
+    def is_fresh(self, index: int) -> bool:
+        """Whether the gradient holds something that no step has consumed yet."""
+        return index in self._pending
+
+    def grad(self, index: int) -> torch.Tensor | None:
+        """The gradient of a parameter, None when it has none (or is gone)."""
+        parameter = self._table.refs[index]()
+        return None if parameter is None else parameter.grad
+
+    def _grad_now(self, index: int) -> torch.Tensor:
+        grad = self.grad(index)
+        assert grad is not None
+        return grad
+
+
+def _state_of(grad: torch.Tensor | None) -> tuple[_Reference, int]:
+    return (_ABSENT, -1) if grad is None else (weakref.ref(grad), grad._version)

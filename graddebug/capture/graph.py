@@ -1,0 +1,179 @@
+"""The backward graph as autograd holds it just before a backward runs.
+
+Two passes: a quick walk for every backward (0.25 us a node) that yields the structure's signature
+and the parameters it reaches, and a full description, only for structures not seen before.
+No node or tensor outlives the call that reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from graddebug.capture import underscored
+from graddebug.capture.modules import ModuleIntervals
+from graddebug.graph import BackwardGraph, GraphNode, SavedTensor
+
+_ACCUMULATE_GRAD = underscored.accumulate_grad_type()
+
+#: Seconds that describing new structures may take: a flat allowance, and a share of the time watched.
+DESCRIBE_SECONDS, DESCRIBE_SHARE = 1.0, 0.01
+
+
+@dataclass(slots=True)
+class Walk:
+    """All nodes reachable from the roots, breadth first, with their structure as one flat tuple.
+
+    Holds autograd nodes: let it go before the backward runs.
+    """
+
+    nodes: list[Any]
+    leaves: list[torch.Tensor]
+    structure: list[Any]
+    roots: int
+
+
+def walk(roots: Sequence[Any], index_of: Callable[[torch.Tensor], int | None]) -> Walk:
+    """Walk the graph from root nodes (``grad_fn`` of the backward's roots).
+
+    ``index_of`` names the parameters, so that the structure is the same in every step although the
+    inputs that want gradients are other tensors each time.
+    """
+    places: dict[Any, int] = {}
+    nodes: list[Any] = []
+    for root in roots:
+        if root not in places:
+            places[root] = len(nodes)
+            nodes.append(root)
+    result = Walk(nodes, [], [], len(nodes))
+    structure = result.structure
+    for node in nodes:  # grows while we walk
+        kind = type(node)
+        structure.append(kind)
+        if kind is _ACCUMULATE_GRAD:
+            leaf = node.variable
+            structure.append(index_of(leaf))
+            result.leaves.append(leaf)
+            continue
+        for child, _ in node.next_functions:
+            if child is None:
+                structure.append(-1)
+                continue
+            place = places.get(child)
+            if place is None:
+                place = places[child] = len(nodes)
+                nodes.append(child)
+            structure.append(place)
+    return result
+
+
+def root_nodes(roots: Sequence[Any]) -> list[Any]:
+    """The autograd nodes a backward starts from; leaves have none."""
+    nodes = [
+        root.grad_fn if isinstance(root, torch.Tensor) else getattr(root, "node", None) for root in roots
+    ]
+    return [node for node in nodes if node is not None]
+
+
+class GraphCatalogue:
+    """Hashes of the structures seen in a run; describes each new one once, within an allowance of time."""
+
+    def __init__(self, announce: Callable[[BackwardGraph], None], decline: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._decline = decline
+        self._known: dict[int, str] = {}
+        self._spent = 0.0
+        self._since = time.monotonic()
+
+    def hash_of(
+        self, seen: Walk, parameter_of: Callable[[torch.Tensor], int | None], intervals: ModuleIntervals
+    ) -> str | None:
+        """The structure's hash, storing the graph the first time; None when it was not described."""
+        key = hash(tuple(seen.structure))
+        if key in self._known:
+            return self._known[key]
+        if self._spent > DESCRIBE_SECONDS + DESCRIBE_SHARE * (time.monotonic() - self._since):
+            self._decline("so many different graph structures that describing each would slow the training")
+            return None
+        began = time.monotonic()
+        graph = describe(seen, parameter_of, intervals)
+        self._known[key] = graph.hash
+        self._announce(graph)
+        self._spent += time.monotonic() - began
+        return graph.hash
+
+
+def describe(
+    seen: Walk, parameter_of: Callable[[torch.Tensor], int | None], intervals: ModuleIntervals
+) -> BackwardGraph:
+    """Everything worth keeping about a graph, as plain values."""
+    places = {node: place for place, node in enumerate(seen.nodes)}
+    numbers = [underscored.node_sequence_number(node) for node in seen.nodes]
+    modules = intervals.place(threading.get_ident(), numbers)
+    nodes = []
+    for place, node in enumerate(seen.nodes):
+        metadata = underscored.gradient_metadata(node)
+        is_leaf = type(node) is _ACCUMULATE_GRAD
+        nodes.append(
+            GraphNode(
+                index=place,
+                op=node.name().rpartition("::")[2],
+                module=modules[place],
+                shapes=tuple(shape for shape, _ in metadata),
+                dtypes=tuple(dtype for _, dtype in metadata),
+                parameter=parameter_of(node.variable) if is_leaf else None,
+                saved=() if is_leaf else saved_tensors(node),
+                next=tuple((places[child], slot) for child, slot in node.next_functions if child is not None),
+            )
+        )
+    return BackwardGraph(_hash(nodes), tuple(nodes), tuple(range(seen.roots)))
+
+
+def saved_tensors(node: Any) -> tuple[SavedTensor, ...]:
+    """What a node keeps for its backward, without unpacking it."""
+    return tuple(
+        SavedTensor(
+            name=name,
+            shape=underscored.shape_of(tensor) if tensor is not None else (),
+            dtype=str(tensor.dtype).removeprefix("torch.") if tensor is not None else "",
+            bytes=tensor_bytes(tensor) if tensor is not None else 0,
+            packed=packed,
+        )
+        for name, tensor, packed in underscored.raw_saved(node)
+    )
+
+
+def tensor_bytes(tensor: torch.Tensor) -> int:
+    """Bytes of a tensor's elements; 0 where that has no meaning (symbolic, opaque)."""
+    try:
+        return int(tensor.numel()) * tensor.element_size()
+    except RuntimeError:
+        return 0
+
+
+def bytes_held(roots: Sequence[Any]) -> int:
+    """Bytes a graph keeps for backward: each storage once, parameters (alive anyway) left out."""
+    held: dict[int, int] = {}
+    seen = walk(roots, lambda _: None)
+    leaves = {leaf.data_ptr() for leaf in seen.leaves if leaf.layout is torch.strided}
+    for node in seen.nodes:
+        for _, tensor, _ in underscored.raw_saved(node):
+            if tensor is None or tensor.layout is not torch.strided:
+                continue
+            pointer = tensor.data_ptr()
+            if pointer not in leaves:
+                held[pointer] = max(held.get(pointer, 0), tensor_bytes(tensor))
+    return sum(held.values())
+
+
+def _hash(nodes: Sequence[GraphNode]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for node in nodes:
+        digest.update(repr((node.op, node.parameter, node.next)).encode())
+    return digest.hexdigest()

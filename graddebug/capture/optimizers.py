@@ -1,0 +1,397 @@
+"""Optimizers: whom they own, when they clear, what a step consumed and moved."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from types import FrameType
+
+import numpy as np
+import torch
+
+from graddebug.capture import underscored
+from graddebug.capture.clock import StepClock
+from graddebug.capture.context import Context, Subjects
+from graddebug.capture.gradients import Measure
+from graddebug.capture.sites import name_among_globals, name_being_assigned, name_of_callee
+from graddebug.capture.statistics import StepMeasure
+from graddebug.records import (
+    GradientsCleared,
+    OptimizerInfo,
+    OptimizerOwns,
+    OptimizerStep,
+    OptimizerStepEnd,
+    ParameterSet,
+    TrainableChanged,
+)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One optimizer of the watch."""
+
+    ref: weakref.ref[torch.optim.Optimizer]
+    index: int
+    name: str
+    ids: list[int]
+    params: ParameterSet = ()
+    changed: bool = True
+
+
+@dataclass(slots=True)
+class OpenStep:
+    """An ``optimizer.step()`` under way; ``frame`` tells a nested step from one whose end never came."""
+
+    entry: Entry
+    frame: int
+    order: int
+    gradients: Measure
+    measure: StepMeasure
+    idle: frozenset[int]
+    closure: bool
+    repeats: int = 0
+
+
+class Optimizers:
+    """Turns optimizer calls into events, and knows which optimizer owns which parameter."""
+
+    def __init__(
+        self,
+        context: Context,
+        clock: StepClock,
+        subjects: Subjects,
+        announce: Callable[[OptimizerInfo], None],
+    ) -> None:
+        self._context = context
+        self._clock = clock
+        self._subjects = subjects
+        self._announce = announce
+        self._entries: dict[int, Entry] = {}
+        self._owners: dict[int, set[int]] = {}
+        self._open: list[OpenStep] = []
+        #: Set by Backwards: tells what the backward under way has written so far.
+        self.report_written: Callable[[list[int] | None], None] = lambda _: None
+        self._next_index = 0
+        for name, optimizer in subjects.optimizers.items():
+            self._add(optimizer, name)
+
+    @property
+    def any_known(self) -> bool:
+        """Whether any optimizer was seen yet."""
+        return bool(self._entries)
+
+    # --- who is who -----------------------------------------------------------------------------
+
+    def created(self, optimizer: torch.optim.Optimizer) -> None:
+        """An optimizer got a (first or further) parameter group."""
+        entry = self._entries.get(id(optimizer))
+        if entry is not None and entry.ref() is optimizer:
+            entry.changed = True
+        elif self._context.watches_everything:
+            self._add(optimizer, name_being_assigned())
+
+    def _entry(self, optimizer: torch.optim.Optimizer) -> Entry | None:
+        entry = self._entries.get(id(optimizer))
+        if entry is not None and entry.ref() is optimizer:
+            return entry
+        return self._add(optimizer, "") if self._accepts(optimizer) else None
+
+    def _accepts(self, optimizer: torch.optim.Optimizer) -> bool:
+        """An optimizer nobody named is ours when everything is watched, or by what it owns."""
+        if self._context.watches_everything:
+            return True
+        index = self._context.table.index
+        return not self._subjects.optimizers and any(
+            index(parameter) is not None for parameter in _owned(optimizer)
+        )
+
+    def _add(self, optimizer: torch.optim.Optimizer, name: str) -> Entry:
+        key, forget = id(optimizer), self._entries.pop
+        entry = Entry(weakref.ref(optimizer, lambda _: forget(key, None)), self._next_index, name, [])
+        self._next_index += 1
+        self._entries[key] = entry
+        return entry
+
+    def learn_ownership(self, entry: Entry | None = None) -> None:
+        """Read parameter groups again: of one optimizer before its step, else of all new or changed ones."""
+        entries = [entry] if entry else [one for one in list(self._entries.values()) if one.changed]
+        for one in entries:
+            optimizer = one.ref()
+            if optimizer is not None:
+                self._learn(one, optimizer)
+
+    def _learn(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
+        owned = _owned(optimizer)
+        ids = [id(parameter) for parameter in owned]
+        if ids == entry.ids and not entry.changed:
+            return
+        if not entry.ids:
+            entry.name = entry.name or name_among_globals(optimizer)
+            self._introduce(entry, optimizer)
+        entry.ids, entry.changed = ids, False
+        table = self._context.table
+        if any(table.index(parameter) is None for parameter in owned):
+            table.rescan()
+        members = [self._index(entry, place, parameter) for place, parameter in enumerate(owned)]
+        entry.params = table.intern(members)
+        self._own(entry)
+        self._context.report_unregistered()
+        self._context.journal.note(OptimizerOwns, None, optimizer=entry.index, params=entry.params)
+
+    def _introduce(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
+        kind = type(optimizer).__name__
+        fused = bool(optimizer.defaults.get("fused", False))
+        self._announce(OptimizerInfo(index=entry.index, name=entry.name or kind, type=kind, fused=fused))
+
+    def _index(self, entry: Entry, place: int, parameter: torch.Tensor) -> int:
+        known = self._context.table.index(parameter)
+        if known is not None:
+            return known
+        name = f"{entry.name or 'optimizer'}.params[{place}]"
+        return self._context.table.add(parameter, name=name, origin="optimizer")
+
+    def _own(self, entry: Entry) -> None:
+        for owners in self._owners.values():
+            owners.discard(entry.index)
+        for index in entry.params:
+            self._owners.setdefault(index, set()).add(entry.index)
+
+    def owners(self, indices: Iterable[int]) -> set[int]:
+        """The optimizers that own any of these parameters."""
+        found: set[int] = set()
+        for index in indices:
+            owners = self._owners.get(index)
+            if owners and not owners <= found:
+                found |= owners
+        return found
+
+    def owns_no_other(self, parameters: Collection[int]) -> bool:
+        """Whether every parameter of every known optimizer has its ``id`` among ``parameters``."""
+        optimizers = (entry.ref() for entry in self._entries.values())
+        return all(id(p) in parameters for one in optimizers if one is not None for p in _owned(one))
+
+    # --- clearing -------------------------------------------------------------------------------
+
+    def before_clear(self, optimizer: torch.optim.Optimizer) -> Entry | None:
+        """``optimizer.zero_grad()`` is about to run."""
+        entry = self._entry(optimizer)
+        if entry is None:
+            return None
+        if not entry.name:
+            entry.name = name_of_callee(optimizer)
+        self._before_clear({entry.index})
+        return entry
+
+    def _before_clear(self, owners: set[int]) -> None:
+        if not self._context.steps:
+            self._clock.about_to_use(owners)
+        self._context.outside(self._context.sites.here(), doubt=False)
+
+    def after_clear(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
+        """``optimizer.zero_grad()`` returned."""
+        self._cleared(self._known(_owned(optimizer)), "optimizer.zero_grad", entry.name, entry.index)
+
+    def before_module_clear(self, module: torch.nn.Module) -> list[int]:
+        """``module.zero_grad()`` is about to run: the watched parameters it concerns."""
+        members = self._known(list(module.parameters()))
+        if members:
+            self._before_clear(self.owners(members))
+        return members
+
+    def after_module_clear(self, module: torch.nn.Module, members: list[int]) -> None:
+        """``module.zero_grad()`` returned."""
+        self._cleared(members, "module.zero_grad", name_of_callee(module) or type(module).__name__, None)
+
+    def _known(self, parameters: list[torch.Tensor] | list[torch.nn.Parameter]) -> list[int]:
+        index = self._context.table.index
+        return [i for parameter in parameters if (i := index(parameter)) is not None]
+
+    def _cleared(self, members: list[int], how: str, owner: str, optimizer: int | None) -> None:
+        context = self._context
+        changed = context.state.look(members)
+        if not changed:
+            return
+        context.state.cleared(changed)
+        context.journal.note(
+            GradientsCleared,
+            context.sites.here(),
+            params=context.table.intern(changed),
+            how=how,
+            to_none=all(context.state.grad(i) is None for i in changed),
+            owner=owner,
+            optimizer=optimizer,
+        )
+
+    # --- stepping -------------------------------------------------------------------------------
+
+    def before_step(self, optimizer: torch.optim.Optimizer, closure: object, frame: FrameType) -> None:
+        """``optimizer.step()`` was entered; ``frame`` is torch's wrapper around it."""
+        self._drop_unfinished(frame)
+        if self._open and self._same(self._open[-1].entry, optimizer):
+            self._open[-1].repeats += 1  # a subclass's step that calls super().step()
+            return
+        entry = self._entry(optimizer)
+        if entry is None:
+            return
+        if not entry.name:
+            entry.name = name_of_callee(optimizer)
+        self.learn_ownership(entry)
+        self._context.drain()
+        self._begin(entry, optimizer, closure is not None, frame)
+
+    def _begin(self, entry: Entry, optimizer: torch.optim.Optimizer, closure: bool, frame: FrameType) -> None:
+        context, site = self._context, self._context.sites.here()
+        if context.backwards and underscored.inside_backward():
+            self.report_written(list(entry.params))
+        else:
+            if not context.steps:
+                self._clock.about_to_use({entry.index})
+            context.outside(site)
+        self._note_trainable(entry.params)
+        state = context.state
+        ready = [i for i in entry.params if state.grad(i) is not None]
+        stamp = context.journal.stamp(site)
+        gradients = state.measure(ready)
+        scale = _host_number(underscored.fused_scaler_state(optimizer)[0]) or 1.0
+        measure = StepMeasure(context.statistics, gradients, scale)
+        frozen = [i for i in ready if not context.table.trainable[i]]
+        idle = frozenset(i for i in ready if not state.is_fresh(i)) | frozenset(frozen)
+        parent = context.steps[-1] if context.steps else None
+        self._open.append(OpenStep(entry, id(frame), stamp["order"], gradients, measure, idle, closure))
+        context.steps.append(stamp["order"])
+        context.journal.happened = True
+        self._clock.stepped(entry.index)
+        intern = context.table.intern
+        in_train_mode = self._in_train_mode(ready)
+        lr = tuple(_learning_rate(group.get("lr")) for group in optimizer.param_groups)
+
+        def make() -> tuple[OptimizerStep]:
+            values = gradients.norms.values
+            return (
+                OptimizerStep(
+                    **stamp,
+                    optimizer=entry.index,
+                    params=entry.params,
+                    ready=intern(ready),
+                    zero=intern(ready[k] for k in np.flatnonzero(values == 0)),
+                    nonfinite=intern(ready[k] for k in np.flatnonzero(~np.isfinite(values))),
+                    frozen=intern(frozen),
+                    lr=lr,
+                    closure=closure,
+                    parent=parent,
+                    in_train_mode=in_train_mode,
+                ),
+            )
+
+        try:
+            context.journal.add(make)
+        except BaseException:
+            self._close()  # the program is stopped before the step
+            raise
+
+    def _close(self) -> OpenStep:
+        opened = self._open.pop()
+        if opened.order in self._context.steps:
+            self._context.steps.remove(opened.order)
+        return opened
+
+    def _drop_unfinished(self, frame: FrameType) -> None:
+        """Forget steps that raised: their wrapper is no longer among our callers."""
+        while self._open and not _is_caller(self._open[-1].frame, frame.f_back):
+            self._close()
+
+    def _same(self, entry: Entry, optimizer: torch.optim.Optimizer) -> bool:
+        return entry.ref() is optimizer
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """``optimizer.step()`` returned."""
+        if not self._open or not self._same(self._open[-1].entry, optimizer):
+            return
+        if self._open[-1].repeats:
+            self._open[-1].repeats -= 1
+            return
+        opened = self._close()
+        context, state = self._context, self._context.state
+        site = context.sites.here()
+        if opened.closure:
+            context.outside(site)
+        else:
+            state.look(opened.entry.params)
+        ready = [i for i in opened.entry.params if state.grad(i) is not None]
+        moved = opened.measure.after()
+        found = underscored.fused_scaler_state(optimizer)[1]
+        skipped = context.readback.scalar(found) if isinstance(found, torch.Tensor) else None
+        self._consume(opened, ready)
+        holding = [i for i in ready if (grad := state.grad(i)) is not None and grad.requires_grad]
+        stamp = context.journal.stamp(site)
+        intern = context.table.intern
+
+        def make() -> tuple[OptimizerStepEnd]:
+            return (
+                OptimizerStepEnd(
+                    **stamp,
+                    optimizer=opened.entry.index,
+                    begin=opened.order,
+                    skipped=skipped is not None and bool(skipped.values[0] > 0),
+                    moved_idle=intern(
+                        i for i in (moved() if opened.idle and not opened.closure else ()) if i in opened.idle
+                    ),
+                    holds_graph=intern(holding),
+                    ready=intern(ready),
+                ),
+            )
+
+        context.journal.add(make)
+        if not context.steps:
+            context.journal.mark()
+
+    def _consume(self, opened: OpenStep, ready: list[int]) -> None:
+        same = not opened.closure and ready == opened.gradients.members
+        self._context.state.consumed(opened.gradients if same else self._context.state.measure(ready))
+
+    def _note_trainable(self, params: ParameterSet) -> None:
+        table, journal = self._context.table, self._context.journal
+        changed: dict[bool, list[int]] = {}
+        for i in params:
+            parameter = table.refs[i]()
+            if parameter is not None and parameter.requires_grad is not table.trainable[i]:
+                table.trainable[i] = parameter.requires_grad
+                changed.setdefault(parameter.requires_grad, []).append(i)
+        for value, members in changed.items():
+            journal.note(TrainableChanged, None, params=table.intern(members), requires_grad=value)
+
+    # --- modes ----------------------------------------------------------------------------------
+
+    def _in_train_mode(self, ready: list[int]) -> ParameterSet:
+        table = self._context.table
+        training = {
+            number
+            for number, root in enumerate(table.roots)
+            if (module := root.ref()) is not None and module.training
+        }
+        return table.intern(i for i in ready if table.root_of[i] in training)
+
+
+def _owned(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _is_caller(frame_id: int, frame: FrameType | None) -> bool:
+    while frame is not None:
+        if id(frame) == frame_id:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _host_number(value: object) -> float | None:
+    """A number that lies on the host; None for one on a device, which we would have to wait for."""
+    if isinstance(value, torch.Tensor):
+        return float(value.item()) if value.is_cpu else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _learning_rate(value: object) -> float:
+    number = _host_number(value)
+    return float("nan") if number is None else number

@@ -1,0 +1,88 @@
+"""Numbers that lie on a device, asked for now and read together later.
+
+A hook must not wait for a device. It asks for norms as 0-dimensional tensors; `Readback.collect`
+moves all of them at once, and only then can `Numbers.values` be read. On the CPU they are known at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from graddebug.capture import underscored
+from graddebug.capture.samples import FloatArray, Sample, dense, is_plain
+
+
+class Numbers:
+    """One number for each of some tensors, float64; NaN until read back."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, count: int) -> None:
+        self.values: FloatArray = np.full(count, np.nan)
+
+
+class Readback:
+    """Collects device scalars until they are read in one transfer a device."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[torch.Tensor, Numbers, list[int]]] = []
+
+    def norms(self, tensors: Sequence[torch.Tensor], sample: Sample | None = None) -> Numbers:
+        """Ask for the L2 norm of each tensor as it is now; ``sample`` is theirs, if one was taken."""
+        if not tensors:
+            return Numbers(0)
+        if tensors[0].is_cpu:
+            return self._on_host(tensors, sample or Sample(tensors))
+        result = Numbers(len(tensors))
+        self._ask(tensors, range(len(tensors)), result)
+        return result
+
+    def _on_host(self, tensors: Sequence[torch.Tensor], sample: Sample) -> Numbers:
+        result = Numbers(len(tensors))
+        result.values = sample.norms_of_small()
+        self._ask(tensors, sample.layout.large, result)
+        return result
+
+    def _ask(self, tensors: Sequence[torch.Tensor], places: Sequence[int], result: Numbers) -> None:
+        groups: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+        for i in places:
+            if tensors[i].device.type != "meta":
+                groups.setdefault((tensors[i].device, tensors[i].dtype), []).append(i)
+        for (device, _), members in groups.items():
+            chosen = [tensors[i].detach() if is_plain(tensors[i]) else dense(tensors[i]) for i in members]
+            stacked = torch.stack(underscored.norms(chosen))
+            if device.type == "cpu":
+                result.values[members] = stacked.numpy()
+            else:
+                self._waiting.append((stacked, result, members))
+
+    def scalar(self, tensor: torch.Tensor) -> Numbers:
+        """Ask for the value of a tensor of one element, as the one entry of ``values``."""
+        result = Numbers(1)
+        if tensor.is_cpu:
+            result.values[0] = tensor.detach().item()
+        else:
+            copied = tensor.detach().reshape(1).to(torch.float32, copy=True)
+            self._waiting.append((copied, result, [0]))
+        return result
+
+    @property
+    def waiting(self) -> bool:
+        """Whether numbers were asked for that have not been read back."""
+        return bool(self._waiting)
+
+    def collect(self) -> None:
+        """Read everything asked for so far; one transfer for each device."""
+        waiting, self._waiting = self._waiting, []
+        by_device: dict[torch.device, list[tuple[torch.Tensor, Numbers, list[int]]]] = {}
+        for item in waiting:
+            by_device.setdefault(item[0].device, []).append(item)
+        for items in by_device.values():
+            numbers = torch.cat([tensor for tensor, _, _ in items]).to("cpu", torch.float64).numpy()
+            start = 0
+            for _, result, members in items:
+                result.values[members] = numbers[start : start + len(members)]
+                start += len(members)

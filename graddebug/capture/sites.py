@@ -1,0 +1,209 @@
+"""From which line of the user's program we are called.
+
+A site is the innermost frame outside torch, graddebug, the standard library and installed packages.
+When an installed package (a trainer) made the call, its own line is kept beside the user's.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import sys
+import sysconfig
+from functools import cache
+from itertools import islice
+from types import CodeType, FrameType
+
+import torch
+
+from graddebug.records import Site
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+_STDLIB = tuple({os.path.realpath(sysconfig.get_path(key)) + os.sep for key in ("stdlib", "platstdlib")})
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+#: Lines of source kept before and after a site's own.
+EXCERPT_BEFORE, EXCERPT_AFTER = 3, 2
+
+#: Methods of an optimizer through which we first hear of it.
+_METHODS = ("step", "zero_grad", "add_param_group")
+
+
+@cache
+def kind_of_file(filename: str) -> str:
+    """``"user"``, ``"library"`` (an installed package) or ``"inner"`` (torch, graddebug, Python itself)."""
+    if filename.startswith(("<frozen", _OWN, _TORCH)):
+        return "inner"
+    if any(part in filename for part in _PACKAGES):
+        return "library"
+    if filename.startswith("<"):
+        return "user"
+    return "inner" if os.path.realpath(filename).startswith(_STDLIB) else "user"
+
+
+def user_frame(depth: int = 1) -> tuple[FrameType | None, FrameType | None]:
+    """The user's innermost frame, and the library's innermost frame if one lies between it and torch."""
+    frame: FrameType | None = sys._getframe(depth)
+    library = None
+    while frame is not None:
+        kind = kind_of_file(frame.f_code.co_filename)
+        if kind == "user":
+            return frame, library
+        if kind == "library" and library is None:
+            library = frame
+        frame = frame.f_back
+    return None, library
+
+
+class Sites:
+    """Finds the current `Site`, and makes each only once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[CodeType, int, CodeType | None, int], Site] = {}
+
+    def here(self, depth: int = 2) -> Site | None:
+        """The site of the call under way, or None when no frame of the program is on this thread."""
+        frame, library = user_frame(depth)
+        if frame is None:
+            if library is None:
+                return None
+            frame, library = library, None
+        key = (frame.f_code, frame.f_lineno, library and library.f_code, library.f_lineno if library else 0)
+        site = self._known.get(key)
+        if site is None:
+            site = self._known[key] = _site(frame, library)
+        return site
+
+
+def _site(frame: FrameType, library: FrameType | None) -> Site:
+    filename, line = frame.f_code.co_filename, frame.f_lineno
+    # The module's own globals let linecache ask its loader: sources in zip files and notebooks.
+    source = linecache.getlines(filename, frame.f_globals)
+    start = max(1, line - EXCERPT_BEFORE)
+    return Site(
+        file=filename if filename.startswith("<") else os.path.abspath(filename),
+        line=line,
+        function=frame.f_code.co_qualname,
+        library=_library_name(library) if library else "",
+        excerpt=tuple(text.rstrip("\n") for text in source[start - 1 : line + EXCERPT_AFTER]),
+        excerpt_start=start,
+    )
+
+
+def _library_name(frame: FrameType) -> str:
+    path = frame.f_code.co_filename
+    for part in _PACKAGES:
+        path = path.rpartition(part)[2] or path
+    return f"{path}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def call_under_way(frame: FrameType) -> ast.Call | None:
+    """The call expression ``frame`` is executing, from its bytecode positions (PEP 657); None if unknown."""
+    position = _position(frame)
+    if position is None:
+        return None
+    first, start, last, end = position
+    lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)[first - 1 : last]
+    if not lines:
+        return None
+    # Columns are byte offsets; cutting the last line first keeps them right on a one-line call.
+    encoded = [line.encode() for line in lines]
+    encoded[-1] = encoded[-1][:end]
+    encoded[0] = encoded[0][start:]
+    try:
+        tree = ast.parse(b"".join(encoded).decode().strip(), mode="eval")
+    except (SyntaxError, UnicodeDecodeError, ValueError):
+        return None
+    return tree.body if isinstance(tree.body, ast.Call) else None
+
+
+def name_of_callee(target: object) -> str:
+    """What the user calls the object whose method (or itself) is being called: ``optimizer``, ``self.net``.
+
+    Read from the source of the call, and from the module's globals where the object is there. Local
+    variables are never touched: reading a frame's locals would keep them alive on Python 3.11.
+    """
+    frame, library = user_frame(2)
+    if frame is None:
+        return ""
+    known = _global_name(target, frame)
+    if known or library is not None:
+        return known
+    call = call_under_way(frame)
+    if call is None:
+        return ""
+    if isinstance(call.func, ast.Attribute) and call.func.attr in _METHODS:
+        # scaler.step(optimizer): the optimizer is the argument.
+        return ast.unparse(call.args[0] if _through_scaler() and call.args else call.func.value)
+    return ast.unparse(call.func) if isinstance(call.func, ast.Name | ast.Attribute) else ""
+
+
+def name_being_assigned() -> str:
+    """The variable that the user's statement under way assigns: ``opt`` of ``opt = SGD(...)``; or ``""``."""
+    frame, library = user_frame(2)
+    if frame is None or library is not None:
+        return ""
+    position = _position(frame)
+    if position is None:
+        return ""
+    for node in ast.walk(_parsed(frame.f_code.co_filename)):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            begins = (node.value.lineno, node.value.col_offset)
+            if begins == position[:2] and isinstance(target, ast.Name | ast.Attribute):
+                return ast.unparse(target)
+    return ""
+
+
+@cache
+def _parsed(filename: str) -> ast.Module:
+    try:
+        return ast.parse("".join(linecache.getlines(filename)))
+    except (SyntaxError, ValueError):
+        return ast.Module(body=[], type_ignores=[])
+
+
+def _position(frame: FrameType) -> tuple[int, int, int, int] | None:
+    """Where the instruction under way stands in the source: line, column, last line, last column (bytes)."""
+    positions = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), None)
+    if positions is None:
+        return None
+    first, last, start, end = positions
+    if first is None or last is None or start is None or end is None:
+        return None
+    return first, start, last, end
+
+
+def names_of_arguments(count: int) -> list[str]:
+    """The source of the first ``count`` positional arguments of the user's call; ``""`` where unknown."""
+    frame, _ = user_frame(2)
+    call = call_under_way(frame) if frame is not None else None
+    args = call.args if call is not None else []
+    if any(isinstance(arg, ast.Starred) for arg in args):
+        args = []
+    names = [ast.unparse(arg) if isinstance(arg, ast.Name | ast.Attribute) else "" for arg in args[:count]]
+    return names + [""] * (count - len(names))
+
+
+def name_among_globals(target: object) -> str:
+    """The global variable of the user's module that holds ``target``; ``""`` if none does."""
+    frame, _ = user_frame(2)
+    return _global_name(target, frame) if frame is not None else ""
+
+
+def _global_name(target: object, frame: FrameType) -> str:
+    for name, value in list(frame.f_globals.items()):
+        if value is target and not name.startswith("_"):
+            return name
+    return ""
+
+
+def _through_scaler() -> bool:
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and kind_of_file(frame.f_code.co_filename) != "user":
+        if frame.f_code.co_filename.endswith("grad_scaler.py"):
+            return True
+        frame = frame.f_back
+    return False

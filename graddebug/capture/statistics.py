@@ -1,0 +1,142 @@
+"""Numbers about every parameter at an optimizer's step.
+
+The whole gradient is read once, for its norm, when a backward wrote it; everything else comes from
+the strided sample taken then. The same places of the weights are sampled before and after the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from graddebug.capture.gradients import GradientState, Measure
+from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.readback import Numbers, Readback
+from graddebug.capture.samples import FloatArray, Sample, dense
+from graddebug.records import STATISTICS
+
+_COLUMN = {name: place for place, name in enumerate(STATISTICS)}
+Table = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+
+class StepStatistics:
+    """The statistics table of the step in progress: (parameters, statistics), NaN where unmeasured."""
+
+    def __init__(self, table: ParameterTable, state: GradientState, readback: Readback) -> None:
+        self.table = table
+        self.state = state
+        self.readback = readback
+        self._fill: list[Callable[[], None]] = []
+        self._rows = _empty()
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything was measured in this step."""
+        return bool(self._fill)
+
+    def take(self) -> Table:
+        """The finished table of the step, once all numbers are read back; starts a new one."""
+        fill, self._fill = self._fill, []
+        with np.errstate(all="ignore"):
+            for write in fill:
+                write()
+        rows, self._rows = self._grown(), _empty()
+        return rows
+
+    def written(self, measure: Measure) -> None:
+        """A backward left these gradients."""
+        self.later(lambda: self.put(measure.members, grad_norm_written=measure.norms.values))
+
+    def later(self, write: Callable[[], None]) -> None:
+        """Run ``write`` when the step's numbers have been read back."""
+        self._fill.append(write)
+
+    def put(self, members: Sequence[int], **columns: FloatArray) -> None:
+        """Put values into columns for some parameters."""
+        if members:
+            places = [_COLUMN[name] for name in columns]
+            self._grown()[np.ix_(members, places)] = np.stack(list(columns.values()), axis=1)
+
+    def _grown(self) -> Table:
+        missing = len(self.table) - len(self._rows)
+        if missing:
+            more = np.full((missing, len(STATISTICS)), np.nan, dtype=np.float32)
+            self._rows = np.concatenate((self._rows, more))
+        return self._rows
+
+
+def _empty() -> Table:
+    return np.empty((0, len(STATISTICS)), dtype=np.float32)
+
+
+class StepMeasure:
+    """What one optimizer's step did to its parameters: opened before it, `after` closes it.
+
+    ``scale`` is the loss scale that a fused optimizer will divide the gradients by; 1 without one.
+    """
+
+    def __init__(self, statistics: StepStatistics, gradients: Measure, scale: float) -> None:
+        self._statistics = statistics
+        self._members = gradients.members
+        self._weights = Sample(self._tensors())
+        self._norms = statistics.readback.norms(self._tensors(), self._weights)
+        self._gradients, self._scale = gradients, scale
+        self._nonfinite = _nonfinite_counts(gradients, statistics.state)
+        statistics.later(self._fill)
+
+    def _tensors(self) -> list[torch.Tensor]:
+        refs = self._statistics.table.refs
+        return [parameter for i in self._members if (parameter := refs[i]()) is not None]
+
+    def _fill(self) -> None:
+        sample, members = self._gradients.sample, self._members
+        layout, numbers = sample.layout, sample.numbers
+        self._statistics.put(
+            members,
+            grad_norm=self._gradients.norms.values / self._scale,
+            grad_absmax=layout.maxima(np.abs(numbers)) / self._scale,
+            grad_mean=layout.sums(numbers) / layout.counts / self._scale,
+            grad_zero_share=layout.sums(numbers == 0) / layout.counts,
+            grad_nonfinite=self._nonfinite,
+            weight_norm=self._norms.values,
+        )
+
+    def after(self) -> Callable[[], list[int]]:
+        """Sample the weights again; the result tells, once read back, which parameters moved."""
+        before, after = self._weights, Sample(self._tensors())
+        if before.layout is not after.layout:  # a parameter was resized or dropped by the step
+            return list
+        self._statistics.later(lambda: self._compare(before, after))
+
+        def moved() -> list[int]:
+            differ = before.layout.sums(after.numbers != before.numbers)
+            return [i for i, count in zip(self._members, differ, strict=True) if count]
+
+        return moved
+
+    def _compare(self, before: Sample, after: Sample) -> None:
+        layout = before.layout
+        delta = after.numbers - before.numbers
+        changed = layout.sums(~((delta == 0) | (np.isnan(after.numbers) & np.isnan(before.numbers))))
+        norm = np.sqrt(layout.sums(before.numbers * before.numbers))
+        self._statistics.put(
+            self._members,
+            changed_share=changed / layout.counts,
+            update_ratio=np.sqrt(layout.sums(delta * delta)) / norm,
+        )
+
+
+def _nonfinite_counts(gradients: Measure, state: GradientState) -> FloatArray:
+    """0 where the norm is finite: an L2 norm carries every NaN and inf on. Counted where it is not.
+
+    NaN (unknown) for gradients on a device, whose norm is not known yet.
+    """
+    norms: Numbers = gradients.norms
+    counts = np.where(np.isfinite(norms.values), 0.0, np.nan)
+    for place in np.flatnonzero(np.isnan(counts)):
+        grad = state.grad(gradients.members[place])
+        if grad is not None and grad.is_cpu:
+            counts[place] = float((~torch.isfinite(dense(grad))).sum().item())
+    return counts

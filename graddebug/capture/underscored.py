@@ -1,0 +1,104 @@
+"""Every underscored torch API graddebug leans on, in one place, each with the release it was checked on.
+
+All were checked on torch 2.13.0. Where one is missing, the value falls back so that capture sees
+less and says so; it never guesses.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+
+def sequence_number() -> int:
+    """The number the next autograd node made on this thread will get; numbers rise with creation."""
+    return int(torch._C._autograd._get_sequence_nr())
+
+
+def node_sequence_number(node: Any) -> int:
+    """The sequence number of an autograd node; ``AccumulateGrad`` has the largest 64-bit number."""
+    return int(node._sequence_nr())
+
+
+def inside_backward() -> bool:
+    """Whether this thread is running a node of a backward right now (a checkpoint, a gradient hook)."""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
+def inside_functorch() -> bool:
+    """Whether a ``torch.func`` transform is active: tensors are then wrappers that must be left alone."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def gradient_metadata(node: Any) -> list[tuple[tuple[int, ...], str]]:
+    """Shape and dtype of each gradient that comes into a node (the forward op's outputs)."""
+    metadata = getattr(node, "_input_metadata", ())
+    return [(shape_of(item), str(item.dtype).removeprefix("torch.")) for item in metadata]
+
+
+def shape_of(thing: Any) -> tuple[int, ...]:
+    """The shape as plain ints; a size that is no plain int (nested, symbolic) becomes -1."""
+    try:
+        return tuple(int(size) for size in thing.shape)
+    except (RuntimeError, TypeError, ValueError):
+        return (-1,)
+
+
+def raw_saved(node: Any) -> list[tuple[str, Any, bool]]:
+    """What a node keeps for backward as (name, tensor or None, packed by a hook).
+
+    Reads the packed value itself and never unpacks: unpacking would run a checkpoint's recomputation.
+    """
+    found = []
+    for name in dir(type(node)):
+        if name.startswith("_raw_saved_"):
+            found += _saved_entries(name.removeprefix("_raw_saved_"), _read(node, name))
+    return found
+
+
+def _read(node: Any, name: str) -> Any:
+    try:
+        return getattr(node, name)
+    except RuntimeError:  # already freed, or the op does not expose it
+        return None
+
+
+def _saved_entries(name: str, saved: Any) -> list[tuple[str, Any, bool]]:
+    entries = saved if isinstance(saved, tuple | list) else [saved]
+    found: list[tuple[str, Any, bool]] = []
+    for entry in entries:
+        if entry is None:
+            continue
+        if getattr(entry, "unpack_hook", None) is not None:
+            found.append((name, None, True))
+        elif isinstance(data := getattr(entry, "data", None), torch.Tensor):
+            found.append((name, data, False))
+    return found
+
+
+def norms(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """L2 norm of each tensor as a float32 scalar on its device, one kernel for all where there is one.
+
+    float32 results even for half-precision tensors, whose own norm overflows at 65,504.
+    """
+    return list(torch._foreach_norm(tensors, 2, dtype=torch.float32))
+
+
+def flatten_together(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """All elements of all tensors, one after another, by one call."""
+    flat: torch.Tensor = torch._C._nn.flatten_dense_tensors(tensors)
+    return flat
+
+
+def fused_scaler_state(optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
+    """``(grad_scale, found_inf)`` that a GradScaler hands to a fused optimizer; None where absent."""
+    return getattr(optimizer, "grad_scale", None), getattr(optimizer, "found_inf", None)
+
+
+def accumulate_grad_type() -> type:
+    """The Python type of ``AccumulateGrad`` nodes, which is published nowhere."""
+    with torch.enable_grad():
+        leaf = torch.zeros((), requires_grad=True)
+        return type((leaf * math.pi).grad_fn.next_functions[0][0])  # type: ignore[union-attr]

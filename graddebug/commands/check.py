@@ -1,0 +1,148 @@
+"""`graddebug check`: judge a recording again, and say what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graddebug.commands.command import FAIL_ON, Command, Exit, least_severity, option
+from graddebug.records import Finding, NotObservable
+
+if TYPE_CHECKING:
+    from graddebug.trace.reader import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules say about a recording."""
+
+    findings: tuple[Finding, ...]
+    not_observable: tuple[NotObservable, ...]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the findings; exit 1 when one is at or above ``--fail-on``."""
+    from graddebug.commands.recording import open_recording
+    from graddebug.report.weigh import fails
+
+    recording = open_recording(arguments.run_folder)
+    verdict = judge(recording)
+    say = _say_json if arguments.format == "json" else _say_text
+    say(recording, verdict, arguments)
+    failed = fails(verdict.findings, least_severity(arguments.fail_on))
+    return Exit.FINDINGS if failed else Exit.FINE
+
+
+def judge(recording: Recording) -> Verdict:
+    """Stream a recording's events through the rules."""
+    from graddebug.diagnose.engine import Engine
+    from graddebug.report.weigh import by_weight
+
+    engine = Engine(recording.parameters, recording.optimizers)
+    for event in recording.events():
+        engine.feed(event)
+    return Verdict(tuple(by_weight(engine.findings)), tuple(engine.not_observable))
+
+
+def _say_json(recording: Recording, verdict: Verdict, arguments: argparse.Namespace) -> None:
+    from graddebug.report.json import check_json, dumps
+    from graddebug.report.terminal import emit
+
+    document = check_json(
+        run=describe(recording, folder=arguments.run_folder),
+        steps=len(recording),
+        findings=verdict.findings,
+        not_observable=verdict.not_observable,
+    )
+    emit(dumps(document))
+
+
+def describe(recording: Recording, *, folder: str) -> dict[str, object]:
+    """The recording's own data, for the ``run`` of the JSON."""
+    info = recording.info
+    return {
+        "folder": folder,
+        "title": info.title,
+        "created": info.created,
+        "argv": list(info.argv),
+        "graddebug": info.graddebug,
+        "torch": info.torch,
+        "python": info.python,
+        "rank": info.rank,
+        "world": info.world,
+        "closed": recording.closed,
+        "cut": recording.cut,
+    }
+
+
+def _say_text(recording: Recording, verdict: Verdict, arguments: argparse.Namespace) -> None:
+    import sys
+
+    from graddebug.report.terminal import emit, terminal_width, wants_colour
+    from graddebug.report.text import render_finding
+
+    colour, width = wants_colour(sys.stdout), terminal_width()
+    emit(header(recording, folder=arguments.run_folder))
+    for finding in verdict.findings:
+        emit("\n" + render_finding(finding, colour=colour, width=width))
+    emit("\n" + footer(verdict, steps=len(recording), verbose=arguments.verbose))
+
+
+def header(recording: Recording, *, folder: str) -> str:
+    """Which recording this is, and what is missing at its end, if something is."""
+    from graddebug.commands.recording import state_of
+    from graddebug.report.weigh import counted
+    from graddebug.views.printable import printable
+
+    info = recording.info
+    lines = [
+        f"{printable(folder)}: {counted(len(recording), 'step')}, "
+        f"recorded {printable(info.created)}, torch {printable(info.torch)}"
+    ]
+    if info.argv:
+        lines.append(f"  {printable(shlex.join(info.argv))}")
+    state = state_of(recording)
+    return "\n".join([*lines, *([f"  {printable(state)}"] if state else [])])
+
+
+def footer(verdict: Verdict, *, steps: int, verbose: bool) -> str:
+    """The count of findings, and what could not be seen."""
+    from graddebug.report.weigh import counted, tally
+
+    lines = [f"{tally(verdict.findings)} in {counted(steps, 'step')}".capitalize()]
+    lines += _unseen(verdict.not_observable, verbose=verbose)
+    return "\n".join(lines)
+
+
+def _unseen(not_observable: Sequence[NotObservable], *, verbose: bool) -> list[str]:
+    from graddebug.report.weigh import counted
+    from graddebug.views.printable import printable
+
+    reasons = dict.fromkeys(
+        f"  {printable(unseen.what)}: {printable(unseen.reason)}" for unseen in not_observable
+    )
+    if not reasons:
+        return []
+    title = f"{counted(len(reasons), 'thing')} could not be observed"
+    return [f"{title}:", *reasons] if verbose else [f"{title} (--verbose lists them)"]
+
+
+COMMAND = Command(
+    name="check",
+    summary="say what is wrong in a recording",
+    options=(
+        option("run_folder", metavar="RUN", help="the recording's folder"),
+        option("--format", choices=("text", "json"), default="text", help="default: text"),
+        option(
+            "--fail-on",
+            choices=FAIL_ON,
+            default="warning",
+            help="exit 1 for findings at or above (default: warning)",
+        ),
+        option("--verbose", action="store_true", help="list what could not be observed"),
+    ),
+    run=run,
+)

@@ -1,0 +1,96 @@
+"""`graddebug rules`: the catalogue of what graddebug can find, and one rule's page."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from graddebug.commands.command import Command, Exit, option
+from graddebug.errors import UsageError
+
+if TYPE_CHECKING:
+    from graddebug.diagnose.rule import Rule
+
+_LEAST_LIKENESS = 0.4
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table of all rules, or the page of the one that was named."""
+    from graddebug.diagnose.registry import all_rules
+    from graddebug.report.terminal import emit, terminal_width
+
+    rules = all_rules()
+    text = (
+        table(rules) if arguments.rule is None else page(find(rules, arguments.rule), width=terminal_width())
+    )
+    emit(text)
+    return Exit.FINE
+
+
+def find(rules: Mapping[str, type[Rule]], name: str) -> type[Rule]:
+    """The rule of a code or a slug, in any case; `UsageError` with the nearest ones."""
+    by_name = {key: rule for rule in rules.values() for key in (rule.code.lower(), rule.slug)}
+    if name.lower() in by_name:
+        return by_name[name.lower()]
+    close = [by_name[key] for key in nearest_names(name.lower(), by_name)]
+    nearest = " or ".join(dict.fromkeys(f"{rule.code} {rule.slug}" for rule in close))
+    hint = f"did you mean {nearest}?" if nearest else "graddebug rules lists all"
+    raise UsageError(f"no rule is called {name!r}: {hint}")
+
+
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """The three names most like ``name``, the likest first; those with little in common left out."""
+    likeness = {key: difflib.SequenceMatcher(None, name, key).ratio() for key in known}
+    ranked = sorted(likeness, key=lambda key: (-likeness[key], key))
+    return [key for key in ranked[:3] if likeness[key] >= _LEAST_LIKENESS]
+
+
+def table(rules: Mapping[str, type[Rule]]) -> str:
+    """One line a rule: code, slug, severity, title."""
+    slugs = max((len(rule.slug) for rule in rules.values()), default=0)
+    lines = [
+        f"{rule.code}  {rule.slug:<{slugs}}  {rule.severity.word:<7}  {rule.title}" for rule in rules.values()
+    ]
+    return "\n".join(lines)
+
+
+def page(rule: type[Rule], *, width: int) -> str:
+    """Everything about one rule: why it matters, when it fires, an example and its fix."""
+    parts = [
+        f"{rule.code} {rule.slug} ({rule.severity.word})\n{rule.title}",
+        _paragraphs(rule.why, width=width),
+        _section("When it fires", _paragraphs(inspect.getdoc(rule) or "", width=width - 2)),
+        _section("Options", _options(rule)),
+        _section("Example", inspect.cleandoc(rule.example)),
+        _section("Fix", _paragraphs(rule.fix, width=width - 2)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _section(title: str, body: str) -> str:
+    return f"{title}\n{textwrap.indent(body, '  ')}" if body else ""
+
+
+def _options(rule: type[Rule]) -> str:
+    return "\n".join(f"{name} = {getattr(rule, name)!r}" for name in rule.options)
+
+
+def _paragraphs(text: str, *, width: int) -> str:
+    """The text's paragraphs, each filled to the width."""
+    return "\n\n".join(
+        textwrap.fill(part, width, break_on_hyphens=False) for part in inspect.cleandoc(text).split("\n\n")
+    )
+
+
+COMMAND = Command(
+    name="rules",
+    summary="list what graddebug can find, or explain one rule",
+    options=(
+        option("rule", nargs="?", metavar="CODE", help="a code or a name, as in GD101 or stale-gradient"),
+    ),
+    run=run,
+)

@@ -1,0 +1,108 @@
+"""Why a step may have nothing to apply: shared by the rules, so that only the cause is reported."""
+
+from __future__ import annotations
+
+from graddebug.ledger import Consumed, Discard, Ledger, OptimizerLife
+from graddebug.records import Backward, OptimizerStep, ParameterSet
+
+
+def inside_wrapper(fact: Consumed, ledger: Ledger) -> bool:
+    """Whether the step runs inside another optimizer's step that owns its parameters too (SAM, Lookahead)."""
+    if fact.step.parent is None:
+        return False
+    owners = [ledger.cohorts.of((index,))[0].life.owners for index in fact.step.params[:1]]
+    return not owners or len(owners[0]) > 1 or fact.step.closure
+
+
+def holds_nothing(fact: Consumed) -> bool:
+    """Whether all gradients the step finds are None or zero because they were cleared.
+
+    A gradient that is there although no write of it was seen does not count as cleared.
+    """
+    zero = frozenset(fact.step.zero)
+    return all(
+        not portion.fresh
+        and portion.old is None
+        and (portion.life.zeroed or zero.issuperset(portion.members))
+        for portion in fact.portions
+    )
+
+
+def cleared_before(fact: Consumed, ledger: Ledger) -> Discard | None:
+    """The newest clear that threw away what a backward wrote for this step, if nothing else is left."""
+    if fact.step.closure or not holds_nothing(fact):
+        return None
+    lives = (cohort.life for cohort in ledger.cohorts.of(fact.optimizer.owned))
+    discards = [life.discard for life in lives if life.discard and life.discard.newest.at > fact.since]
+    return max(discards, key=lambda discard: discard.at, default=None)
+
+
+def reaching_nothing(fact: Consumed, ledger: Ledger) -> list[Backward]:
+    """The backwards of the window, one a line, if the step owns none of what they reached."""
+    if fact.written:
+        return []
+    backwards = ledger.backwards_since(fact.since)
+    owned = frozenset(fact.optimizer.owned)
+    return [] if any(not owned.isdisjoint(b.reached) for b in backwards) else backwards
+
+
+def orphan_pairs(optimizer: OptimizerLife, ledger: Ledger, *, windows: int = 1) -> list[tuple[int, int]]:
+    """Owned parameters of no live module that were never written, each with a live twin.
+
+    The twin has the same shape, belongs to a module, wants its gradient, got it in at least ``windows``
+    windows, and is in no optimizer.
+    """
+    orphans = _orphans(optimizer, ledger)
+    if not orphans:
+        return []
+    twins = _twins(ledger, windows)
+    pairs = []
+    for orphan in orphans:
+        alike = twins.get(ledger.parameters[orphan].shape)
+        if alike:
+            pairs.append((orphan, alike.pop(0)))
+    return pairs
+
+
+def replaced(ledger: Ledger) -> frozenset[int]:
+    """Every orphan and every live twin of any optimizer."""
+    stepping = (optimizer for optimizer in ledger.optimizers.values() if optimizer.steps)
+    pairs = (pair for optimizer in stepping for pair in orphan_pairs(optimizer, ledger))
+    return frozenset(index for pair in pairs for index in pair)
+
+
+def _orphans(optimizer: OptimizerLife, ledger: Ledger) -> list[int]:
+    return [
+        index
+        for cohort in ledger.cohorts.of(optimizer.owned)
+        for index in cohort.members
+        if origin(index, ledger) == "optimizer" and cohort.life.touched < ledger.unregistered.get(index, 0)
+    ]
+
+
+def _twins(ledger: Ledger, windows: int) -> dict[tuple[int, ...], list[int]]:
+    twins: dict[tuple[int, ...], list[int]] = {}
+    for cohort in ledger.unowned:
+        if cohort.life.trainable and cohort.life.windows_ever >= windows:
+            for index in cohort.members:
+                if origin(index, ledger) == "module":
+                    twins.setdefault(ledger.parameters[index].shape, []).append(index)
+    return twins
+
+
+def origin(index: int, ledger: Ledger) -> str:
+    """Where a parameter was found, empty if the table does not know it."""
+    if index in ledger.unregistered:
+        return "optimizer"
+    return ledger.parameters[index].origin if index < len(ledger.parameters) else ""
+
+
+def trainable_owned(optimizer: OptimizerLife, ledger: Ledger) -> ParameterSet:
+    """Parameters of an optimizer that want a gradient."""
+    cohorts = ledger.cohorts.of(optimizer.owned)
+    return tuple(sorted(p for cohort in cohorts if cohort.life.trainable for p in cohort.members))
+
+
+def nothing_can_change(step: OptimizerStep) -> bool:
+    """Whether all learning rates are zero: a dry run."""
+    return bool(step.lr) and not any(step.lr)

@@ -1,0 +1,1 @@
+"""One rule a file, named by its slug. The registry walks this folder."""

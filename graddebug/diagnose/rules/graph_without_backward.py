@@ -1,0 +1,113 @@
+"""GD304: evaluation builds graphs that nobody runs backward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.wording import place, quoted, size, times
+from graddebug.ledger import Ledger
+from graddebug.records import Backward, Forward, GraphReleased, RunEnd, Severity, Site
+
+_REMEMBERED_FORWARDS = 1024
+
+
+@dataclass(slots=True)
+class _Streak:
+    """Graphs of one module in eval mode that died unused, in a row."""
+
+    released: int = 0
+    saved_bytes: int = 0
+    step: int = 0
+    site: Site | None = None
+
+
+class GraphWithoutBackward(Rule):
+    """``torch.no_grad()`` is missing around an evaluation."""
+
+    code = "GD304"
+    slug = "graph-without-backward"
+    title = "Evaluation builds graphs that no backward uses"
+    severity = Severity.WARNING
+    why = (
+        "eval() changes dropout and batch norm; it does not stop autograd. Without no_grad each forward "
+        "keeps its "
+        "activations for a backward that never comes: evaluation needs the memory of training, and is slower."
+    )
+    fix = "Evaluate under `torch.no_grad()` or `torch.inference_mode()`."
+    example = (
+        "model.eval()\n"
+        "for x, y in val_loader:\n"
+        "    correct += (model(x).argmax(1) == y).sum()        # wrong: builds a graph each time\n"
+        "\n"
+        "model.eval()\n"
+        "with torch.no_grad():                                 # right\n"
+        "    for x, y in val_loader:\n"
+        "        correct += (model(x).argmax(1) == y).sum()\n"
+    )
+    options = ("forwards",)
+    forwards = 3
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self._sites: dict[int, tuple[str, Site | None]] = {}
+        self._streaks: dict[str, _Streak] = {}
+        self._trains: set[str] = set()
+        self._trains_in_eval: set[str] = set()
+
+    def on_forward(self, event: Forward, ledger: Ledger) -> Claims:
+        """Remember forwards in eval mode that built a graph."""
+        if event.training:
+            self._trains.add(event.module)
+        elif event.built_graph and event.module not in self._trains_in_eval:
+            if len(self._sites) >= _REMEMBERED_FORWARDS:
+                del self._sites[next(iter(self._sites))]
+            self._sites[event.order] = (event.module, event.site)
+        return None
+
+    def on_backward(self, event: Backward, ledger: Ledger) -> Claims:
+        """A backward through a forward in eval mode: the program wants that graph."""
+        if self._sites:
+            for forward in event.forwards:
+                if forward in self._sites:
+                    module, _ = self._sites[forward]
+                    self._trains_in_eval.add(module)
+                    self._streaks.pop(module, None)
+        return None
+
+    def on_graph_released(self, event: GraphReleased, ledger: Ledger) -> Claims:
+        """Count graphs that died unused."""
+        module, site = self._sites.pop(event.forward, (event.module, None))
+        if event.training or module in self._trains_in_eval:
+            return None
+        streak = self._streaks.setdefault(module, _Streak())
+        streak.released += 1
+        streak.saved_bytes = max(streak.saved_bytes, event.saved_bytes or 0)
+        streak.step, streak.site = event.step, site or streak.site
+        # A module never seen in train mode may yet turn out to train in eval mode: wait for the end.
+        proven = streak.released >= self.forwards and module in self._trains
+        return [_claim(module, streak)] if proven else None
+
+    def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
+        """Modules that were only ever in eval mode."""
+        waiting = [
+            m for m, s in self._streaks.items() if s.released >= self.forwards and m not in self._trains
+        ]
+        return [_claim(module, self._streaks[module]) for module in waiting]
+
+
+def _claim(module: str, streak: _Streak) -> Claim:
+    called = f"`{module}`" if module else "the model"
+    held = f", each holding up to {size(streak.saved_bytes)} for it" if streak.saved_bytes else ""
+    return Claim(
+        step=streak.step,
+        message=(
+            f"{times(streak.released, 'forward')} of {called} in eval mode built a graph that no backward "
+            "used"
+            f"{held}: {quoted(streak.site, 'forward')}."
+        ),
+        fix=f"Put `with torch.no_grad():` (or `torch.inference_mode()`) around {place(streak.site)}.",
+        roles=roles(forward=streak.site),
+        evidence={"forwards": streak.released, "saved_bytes": streak.saved_bytes, "module": module},
+        topic=module,
+    )

@@ -1,0 +1,99 @@
+"""GD108: a step moves parameters that got no gradient."""
+
+from __future__ import annotations
+
+from graddebug.diagnose.causes import cleared_before
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.wording import place
+from graddebug.ledger import Consumed, Ledger
+from graddebug.records import OptimizerStep, OptimizerStepEnd, ParameterSet, Severity
+
+
+class IdleParameterMoved(Rule):
+    """Momentum or weight decay acts on an old gradient of zeros, or on a frozen parameter."""
+
+    code = "GD108"
+    slug = "idle-parameter-moved"
+    title = "A step moves parameters that got no gradient"
+    severity = Severity.WARNING
+    why = (
+        "An optimizer skips a parameter only if its gradient is None. A gradient of zeros, left by "
+        "zero_grad(set_to_none=False) or by freezing a layer in the middle of training, lets momentum and "
+        "weight "
+        "decay move weights that should stand still."
+    )
+    fix = (
+        "Set gradients to None (the default of `zero_grad()`), or take frozen parameters out of the "
+        "optimizer."
+    )
+    example = (
+        "optimizer.zero_grad(set_to_none=False)\n"
+        "layer.requires_grad_(False)         # wrong: its gradient stays zero, momentum goes on\n"
+        "\n"
+        "layer.requires_grad_(False)\n"
+        "for p in layer.parameters():\n"
+        "    p.grad = None                   # right\n"
+    )
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self._written: dict[int, bool] = {}
+
+    def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
+        """Remember whether the step under way has anything new to apply."""
+        # What was cleared just before the step is GD103.
+        self._written[fact.optimizer.index] = fact.written and cleared_before(fact, ledger) is None
+        return None
+
+    def on_step_end(self, event: OptimizerStepEnd, ledger: Ledger) -> Claims:
+        """Judge what capture measured to have moved."""
+        if not event.moved_idle:
+            return None
+        optimizer = ledger.optimizer(event.optimizer)
+        begin = optimizer.last
+        if begin is None or begin.order != event.begin or optimizer.last_nested:
+            return None
+        frozen = tuple(
+            p for p in event.moved_idle if p in begin.frozen or not ledger.cohorts.life(p).trainable
+        )
+        idle = tuple(
+            p for p in event.moved_idle if p not in frozen and not _stale(p, event.optimizer, ledger)
+        )
+        idle = (
+            idle if self._written.get(event.optimizer) else ()
+        )  # a step with nothing new is another finding
+        name = ledger.optimizer_name(event.optimizer)
+        return [_claim(begin, name, params, frozen=params is frozen) for params in (frozen, idle) if params]
+
+
+def _stale(parameter: int, optimizer: int, ledger: Ledger) -> bool:
+    """Whether it moved by a gradient that was used before: that is GD101."""
+    old = ledger.cohorts.life(parameter).old
+    return old is not None and optimizer in old.users and old.users[optimizer].times > 1
+
+
+def _claim(begin: OptimizerStep, name: str, params: ParameterSet, *, frozen: bool) -> Claim:
+    why = (
+        "although requires_grad is False: an old gradient is still there"
+        if frozen
+        else "without a new gradient: no backward wrote one since the step before, but a gradient of "
+        "zeros is still there"
+    )
+    fix = (
+        f"When you freeze them, set their `.grad` to None or take them out of `{name}`."
+        if frozen
+        else f"Let `{name}.zero_grad()` set gradients to None (set_to_none=True), so that the step skips "
+        "them."
+    )
+    return Claim(
+        step=begin.step,
+        message=(
+            f"`{name}.step()` ({place(begin.site)}) moved {PARAMETERS} {why}, "
+            "and momentum or weight decay acts on it."
+        ),
+        fix=fix,
+        roles=roles(step=begin.site),
+        parameters=params,
+        evidence={"moved": len(params), "frozen": frozen},
+        variant="frozen" if frozen else "idle",
+    )

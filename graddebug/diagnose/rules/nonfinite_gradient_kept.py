@@ -1,0 +1,76 @@
+"""GD111: a non-finite gradient whose step was skipped is still there when the next backward adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.wording import quoted
+from graddebug.ledger import AddedToNonfinite, Contribution, Ledger, OptimizerLife, Portion
+from graddebug.records import Severity
+
+
+class NonfiniteGradientKept(Rule):
+    """The path that skips a bad step forgets to clear."""
+
+    code = "GD111"
+    slug = "nonfinite-gradient-kept"
+    title = "A non-finite gradient survives into the next window"
+    severity = Severity.ERROR
+    why = (
+        "Skipping the step when a gradient is NaN or inf is right, but the gradient must go too: whatever "
+        "is added to "
+        "NaN is NaN, so that every later window is skipped or poisoned, and training stands still."
+    )
+    fix = "Call `optimizer.zero_grad()` on the path that skips the step as well."
+    example = (
+        "loss.backward()\n"
+        "norm = clip_grad_norm_(model.parameters(), 1.0)\n"
+        "if norm.isfinite():\n"
+        "    optimizer.step()\n"
+        "    optimizer.zero_grad()    # wrong: a bad gradient is never cleared\n"
+        "\n"
+        "if norm.isfinite():\n"
+        "    optimizer.step()\n"
+        "optimizer.zero_grad()        # right: on both paths\n"
+    )
+
+    def on_added_to_nonfinite(self, fact: AddedToNonfinite, ledger: Ledger) -> Claims:
+        """Judge whether the bad gradient's window was over."""
+        kept = [portion for portion in fact.portions if _window_over(portion, ledger)]
+        if not kept or fact.event.parent is not None:
+            return None
+        bad = next(part for part in kept[0].fresh if part.nonfinite)
+        owner = next(iter(kept[0].life.owners), None)
+        return [_claim(fact, kept, bad, ledger.optimizer_name(owner) if owner is not None else "optimizer")]
+
+
+def _window_over(portion: Portion, ledger: Ledger) -> bool:
+    """Clipped, or refused by its step, or as many backwards as the optimizer usually needs."""
+    life = portion.life
+    written = max(part.at for part in portion.fresh)
+    usual = _usual(ledger.optimizers[o] for o in life.owners) if life.owners else None
+    count = sum(part.count for part in portion.fresh)
+    if usual is not None and count < usual:
+        return False
+    return life.clipped_at > written or life.skipped_at > written or usual is not None
+
+
+def _usual(owners: Iterable[OptimizerLife]) -> int | None:
+    return max((owner.usual_count for owner in owners if owner.usual_count is not None), default=None)
+
+
+def _claim(fact: AddedToNonfinite, kept: list[Portion], bad: Contribution, name: str) -> Claim:
+    written, again = quoted(bad.site, "backward()"), quoted(fact.event.site, "backward()")
+    return Claim(
+        step=fact.event.step,
+        message=(
+            f"A gradient with NaN or inf survived: {written} left it in {PARAMETERS} in step "
+            f"{bad.first.step}, no step used "
+            f"it and nothing cleared it, and now {again} has added to it."
+        ),
+        fix=f"Call `{name}.zero_grad()` also where the step is skipped, so that it runs before each {again}.",
+        roles=roles(backward=fact.event.site),
+        parameters=tuple(sorted(p for portion in kept for p in portion.members)),
+        evidence={"nonfinite_since_step": bad.first.step, "parameters": sum(len(p.members) for p in kept)},
+    )

@@ -1,0 +1,82 @@
+"""GD109: gradients are pending when the run ends."""
+
+from __future__ import annotations
+
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.wording import quoted, times
+from graddebug.ledger import Contribution, Ledger, OptimizerLife
+from graddebug.records import RunEnd, Severity
+
+
+class UnconsumedTail(Rule):
+    """The last backwards of the run never reached a step."""
+
+    code = "GD109"
+    slug = "unconsumed-tail"
+    title = "Gradients are pending when the run ends"
+    severity = Severity.NOTE
+    why = (
+        "When the number of batches is no multiple of the accumulation length, the last micro-batches "
+        "fill no window: "
+        "their backwards were computed for nothing."
+    )
+    fix = "Step once more after the loop, or drop the incomplete window on purpose."
+    example = (
+        "for i, (x, y) in enumerate(loader):                          # 10 batches\n"
+        "    loss_fn(model(x), y).backward()\n"
+        "    if (i + 1) % 4 == 0:                                     # wrong: the last 2 are lost\n"
+        "        optimizer.step(); optimizer.zero_grad()\n"
+        "\n"
+        "    if (i + 1) % 4 == 0 or i + 1 == len(loader):             # right\n"
+        "        optimizer.step(); optimizer.zero_grad()\n"
+    )
+
+    def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
+        """Judge what is left over."""
+        if event.reason != "finished":
+            return None
+        claims = (_pending(optimizer, event, ledger) for optimizer in ledger.optimizers.values())
+        return [claim for claim in claims if claim]
+
+
+def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim | None:
+    cohorts = [
+        (cohort, parts)
+        for cohort in ledger.cohorts.of(optimizer.owned)
+        if (parts := [p for p in cohort.life.fresh if _meant_for(p, optimizer, ledger)])
+    ]
+    if not cohorts:
+        return None
+    newest = max((part for _, parts in cohorts for part in parts), key=lambda part: part.at)
+    count = max(sum(part.count for part in parts) for _, parts in cohorts)
+    name, backward = ledger.optimizer_name(optimizer.index), quoted(newest.site, "backward()")
+    never = "" if optimizer.steps else f" `{name}` has never stepped."
+    were = "is" if count == 1 else "are"
+    return Claim(
+        step=event.step,
+        message=(
+            f"The run ended while gradients of {times(count, 'backward')} {were} pending in {PARAMETERS}: "
+            f"no step used them.{never}"
+        ),
+        fix=(
+            f"Call `{name}.step()` once more after the last {backward}, or drop the incomplete window on "
+            "purpose."
+        ),
+        roles=roles(backward=newest.site),
+        parameters=tuple(sorted(p for cohort, _ in cohorts for p in cohort.members)),
+        evidence={"pending_backwards": count, "steps": optimizer.steps},
+        topic=name,
+    )
+
+
+def _meant_for(part: Contribution, optimizer: OptimizerLife, ledger: Ledger) -> bool:
+    """Whether a good part was written for that optimizer.
+
+    It steps after backwards of that line; if it has never stepped, no other one does. What another one has
+    stepped with was meant for that one.
+    """
+    if part.assigned or part.nonfinite or ledger.served_another(part, optimizer.index):
+        return False
+    if optimizer.steps:
+        return part.line in optimizer.own_lines
+    return not any(part.line in other.own_lines for other in ledger.optimizers.values())

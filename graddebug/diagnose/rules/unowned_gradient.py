@@ -1,0 +1,93 @@
+"""GD106: gradients pile up in parameters that no optimizer owns."""
+
+from __future__ import annotations
+
+from graddebug.diagnose.causes import origin, replaced
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.wording import quoted, times
+from graddebug.ledger import Cohort, Consumed, Ledger
+from graddebug.records import Clipped, Event, Severity
+
+
+class UnownedGradient(Rule):
+    """``optimizer.zero_grad()`` clears only what the optimizer owns."""
+
+    code = "GD106"
+    slug = "unowned-gradient"
+    title = "Gradients pile up in parameters that no optimizer owns"
+    severity = Severity.WARNING
+    why = (
+        "A trainable parameter outside all optimizers still gets its gradient in each backward. "
+        "optimizer.zero_grad() does not know it, so the gradient grows for ever: it costs memory and "
+        "time, and "
+        "clip_grad_norm_(model.parameters()) counts it, until it shrinks all real gradients to nothing."
+    )
+    fix = (
+        "Freeze such parameters with `requires_grad_(False)`, give them to an optimizer, or clear with "
+        "`model.zero_grad()`."
+    )
+    example = (
+        "optimizer = torch.optim.Adam(model.head.parameters())\n"
+        "loss.backward(); optimizer.step(); optimizer.zero_grad()    # wrong: the backbone's gradients stay\n"
+        "\n"
+        "model.backbone.requires_grad_(False)                         # right\n"
+        "optimizer = torch.optim.Adam(model.head.parameters())\n"
+    )
+    options = ("windows",)
+    windows = 3
+
+    def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
+        """At each step, look at what nobody owns."""
+        if not ledger.unowned:
+            return None
+        piles = self._piles(ledger, ledger.unowned)
+        return [_claim(piles, step=fact.step)] if piles else None
+
+    def on_clipped(self, event: Clipped, ledger: Ledger) -> Claims:
+        """A clip that counts such gradients changes real ones."""
+        if not ledger.unowned or not ledger.window:
+            return None
+        clipped = frozenset(event.params)
+        piles = [c for c in self._piles(ledger, ledger.unowned) if not clipped.isdisjoint(c.members)]
+        return [_claim(piles, step=event, clip=event)] if piles else None
+
+    def _piles(self, ledger: Ledger, cohorts: tuple[Cohort, ...]) -> list[Cohort]:
+        piles = [
+            c
+            for c in cohorts
+            if c.life.windows_since_clear >= self.windows and c.life.trainable and c.life.fresh
+        ]
+        explained = replaced(ledger) if piles else frozenset()
+        return [
+            c for c in piles if origin(c.members[0], ledger) == "module" and explained.isdisjoint(c.members)
+        ]
+
+
+def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None = None) -> Claim:
+    worst = max(piles, key=lambda cohort: cohort.life.windows_since_clear)
+    newest = worst.life.newest
+    site = newest.site if newest else None
+    windows = worst.life.windows_since_clear
+    message = (
+        f"No optimizer owns {PARAMETERS}, but {quoted(site, 'backward()')} adds to their gradients: they "
+        "are the sum of "
+        f"{times(worst.life.fresh_count, 'backward')} now, and no `optimizer.zero_grad()` clears them."
+    )
+    if clip is not None:
+        call = quoted(clip.site, clip.function)
+        message += f" {call} counts them in its total norm, and shrinks the real gradients for it."
+    return Claim(
+        step=step.step,
+        message=message,
+        fix=(
+            "Freeze them with `requires_grad_(False)`, give them to an optimizer, or call "
+            "`model.zero_grad()` "
+            f"before {quoted(site, 'backward()')}."
+        ),
+        roles=roles(backward=site, clip=clip.site) if clip else roles(backward=site),
+        parameters=tuple(sorted(p for cohort in piles for p in cohort.members)),
+        evidence={"windows_since_clear": windows, "backwards_in_gradient": worst.life.fresh_count}
+        | ({"total_norm": clip.total_norm} if clip and clip.total_norm is not None else {}),
+        severity=Severity.ERROR if clip else None,
+        anchor=("backward",),
+    )

@@ -1,0 +1,55 @@
+"""How findings speak: names, numbers and source lines in a sentence."""
+
+from __future__ import annotations
+
+import io
+import tokenize
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from graddebug.records import Site
+
+
+def names(items: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``; from four on ``a, b and 2 more``."""
+    if len(items) > 3:
+        return f"{items[0]}, {items[1]} and {len(items) - 2} more"
+    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1] if items else "")))
+
+
+def times(count: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def place(site: Site | None) -> str:
+    """``train.py:41``."""
+    return f"{PurePath(site.file).name}:{site.line}" if site else "a line that could not be seen"
+
+
+def quoted(site: Site | None, otherwise: str) -> str:
+    """The user's own line and its place: ```loss.backward()` (train.py:41)``."""
+    if site is None:
+        return f"`{otherwise}`"
+    code = without_comment(site.source)
+    return f"`{code if code and len(code) <= 60 else otherwise}` ({place(site)})"
+
+
+def without_comment(line: str) -> str:
+    """A line of source without the comment at its end."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(line).readline))
+    except (tokenize.TokenError, SyntaxError):  # part of a statement of several lines
+        return line
+    comments = [token.start[1] for token in tokens if token.type == tokenize.COMMENT]
+    return line[: comments[0]].rstrip() if comments else line
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``1.5 MiB``."""
+    amount, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

@@ -1,0 +1,38 @@
+"""The life of every gradient: written, edited, consumed or discarded, folded from events.
+
+Pure book-keeping: plain values in, facts out. What a fact means is the business of `graddebug.diagnose`.
+"""
+
+from graddebug.ledger.books import Ledger, OptimizerLife
+from graddebug.ledger.cohorts import Cohort, Partition
+from graddebug.ledger.facts import AddedToNonfinite, Consumed, Discarded, Fact, Portion
+from graddebug.ledger.life import (
+    Contribution,
+    Discard,
+    Life,
+    Line,
+    Old,
+    count_of,
+    line_of,
+    newest_of,
+)
+
+__all__ = [
+    "AddedToNonfinite",
+    "Cohort",
+    "Consumed",
+    "Contribution",
+    "Discard",
+    "Discarded",
+    "Fact",
+    "Ledger",
+    "Life",
+    "Line",
+    "Old",
+    "OptimizerLife",
+    "Partition",
+    "Portion",
+    "count_of",
+    "line_of",
+    "newest_of",
+]

@@ -1,0 +1,457 @@
+"""The nouns of a recording: events and tables as frozen dataclasses of plain values.
+
+No torch, no I/O, no judgement lives here. Capture writes these, the trace stores them, the
+ledger folds them, rules read them, reports and the terminal UI show them.
+
+Conventions
+-----------
+* A **step** is counted from 0.
+* A **parameter** is its index in the recording's parameter table (`ParameterInfo.index`).
+* A `ParameterSet` is a sorted tuple of such indices. Capture interns them, so that the sets of
+  two steps that touch the same parameters are the same object.
+* ``order`` is an event's place in program order over the whole run, counted from 0; events refer
+  to each other by it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+ParameterSet = tuple[int, ...]
+
+#: Columns of the per-step statistics table, float32, NaN where a number was not measured.
+#:
+#: ========================  =====================================================================
+#: ``grad_norm``             L2 norm of the gradient as the optimizer's step consumed it
+#: ``grad_norm_written``     L2 norm right after the last backward (before clipping or unscaling)
+#: ``grad_absmax``           largest absolute value in the gradient's sample
+#: ``grad_mean``             mean of the gradient's sample
+#: ``grad_zero_share``       share of exact zeros in the gradient's sample, 0 to 1
+#: ``grad_nonfinite``        number of NaN and inf elements in the whole gradient
+#: ``weight_norm``           L2 norm of the parameter before the step
+#: ``update_ratio``          norm of the step's change over norm of the weights, on the weight sample
+#: ``changed_share``         share of the weight sample whose value the step changed, 0 to 1
+#: ========================  =====================================================================
+#:
+#: A sample is a strided one of at most 1,024 elements: tensors up to that size are measured whole.
+STATISTICS: tuple[str, ...] = (
+    "grad_norm",
+    "grad_norm_written",
+    "grad_absmax",
+    "grad_mean",
+    "grad_zero_share",
+    "grad_nonfinite",
+    "weight_norm",
+    "update_ratio",
+    "changed_share",
+)
+
+
+class Severity(enum.IntEnum):
+    """How much a finding matters; compares by weight, prints as its word."""
+
+    NOTE = 1
+    WARNING = 2
+    ERROR = 3
+
+    @property
+    def word(self) -> str:
+        """``"note"``, ``"warning"`` or ``"error"``."""
+        return self.name.lower()
+
+    @classmethod
+    def from_word(cls, word: str) -> Severity:
+        """The severity a word names; `KeyError` for any other word."""
+        return cls[word.upper()]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A line of the user's program: the innermost frame outside torch, graddebug and installed packages.
+
+    ``library`` names the frame inside an installed package that made the call on the user's behalf
+    (a trainer), as ``path:line in function``; empty when the user's line made it directly.
+    ``excerpt`` holds the source around the line as it was when recorded, ``excerpt_start`` the
+    number of its first line, so that a recording can be read where the program is not.
+    """
+
+    file: str
+    line: int
+    function: str
+    library: str = ""
+    excerpt: tuple[str, ...] = field(default=(), compare=False)
+    excerpt_start: int = field(default=0, compare=False)
+
+    @property
+    def source(self) -> str:
+        """The line itself, stripped; empty where the source was not available."""
+        offset = self.line - self.excerpt_start
+        return self.excerpt[offset].strip() if 0 <= offset < len(self.excerpt) else ""
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterInfo:
+    """One parameter of the run, known from when it was first seen.
+
+    ``origin`` says where it was found: ``"module"`` (registered in a watched module),
+    ``"optimizer"`` (only in an optimizer's groups), ``"unregistered"`` (reached by a backward from
+    inside a watched module, but registered nowhere), ``"leaf"`` (a free parameter in the graph).
+    ``also`` lists further qualified names of a tied parameter.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    device: str = "cpu"
+    requires_grad: bool = True
+    origin: str = "module"
+    module: str = ""
+    module_type: str = ""
+    also: tuple[str, ...] = ()
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerInfo:
+    """One optimizer of the run; ``name`` is the user's own word for it where that is known."""
+
+    index: int
+    name: str
+    type: str
+    fused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What is written first into a recording: who made it, with what, when, where."""
+
+    created: str
+    graddebug: str
+    torch: str
+    python: str
+    argv: tuple[str, ...] = ()
+    cwd: str = ""
+    host: str = ""
+    pid: int = 0
+    device: str = "cpu"
+    rank: int = 0
+    world: int = 1
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One committed step: ``time`` in seconds since the epoch at its end, ``duration`` in seconds.
+
+    ``loss`` is the last scalar root of a backward in the step, ``graph`` the hash of the backward
+    graph that step ran last, ``scale`` the loss scale if a scaler was seen.
+    """
+
+    step: int
+    time: float
+    duration: float
+    loss: float | None = None
+    scale: float | None = None
+    graph: str | None = None
+
+
+# --- events ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in the training program, in program order."""
+
+    kind: ClassVar[str] = "event"
+    step: int
+    order: int
+    site: Site | None = None
+    thread: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward(Event):
+    """The outermost call of a watched module.
+
+    ``module`` is its name, ``params`` the parameters registered in it. ``built_graph`` says whether
+    an output carries a ``grad_fn``, ``training`` is the module's own flag, ``autocast`` the dtype of
+    an autocast region it ran in.
+    """
+
+    kind: ClassVar[str] = "forward"
+    module: str
+    module_type: str = ""
+    params: ParameterSet = ()
+    training: bool = True
+    grad_enabled: bool = True
+    built_graph: bool = True
+    autocast: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParametersUsed(Event):
+    """The modules that own ``params`` ran forward with gradients enabled for the first time."""
+
+    kind: ClassVar[str] = "parameters_used"
+    params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParametersUnregistered(Event):
+    """No watched module holds ``params`` any longer: their layer was replaced or removed."""
+
+    kind: ClassVar[str] = "unregistered"
+    params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backward(Event):
+    """One ``backward()`` (or, with ``accumulates`` False, one ``torch.autograd.grad``).
+
+    ``written`` are the parameters whose ``.grad`` it wrote, ``reached`` those its graph ends in,
+    ``nonfinite`` those whose ``.grad`` holds NaN or inf afterwards, ``written_in_eval`` those that it
+    wrote through a watched module that ran forward in eval mode. ``other_leaves`` counts leaves of
+    the graph that are no parameter (an input that wants its gradient). ``forwards`` are the orders
+    of the `Forward` events whose graph it ran. ``parent`` is the order of the backward it runs
+    inside of (a checkpoint's recomputation), ``inside_step`` that of the `OptimizerStep` whose
+    closure called it. ``loss`` is the root's value if it is one number.
+    """
+
+    kind: ClassVar[str] = "backward"
+    written: ParameterSet = ()
+    reached: ParameterSet = ()
+    nonfinite: ParameterSet = ()
+    written_in_eval: ParameterSet = ()
+    root_op: str = ""
+    leaf_root: bool = False
+    loss: float | None = None
+    other_leaves: int = 0
+    graph: str | None = None
+    nodes: int = 0
+    forwards: tuple[int, ...] = ()
+    accumulates: bool = True
+    retain_graph: bool = False
+    create_graph: bool = False
+    parent: int | None = None
+    inside_step: int | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientsCleared(Event):
+    """Gradients became None or zero outside a backward.
+
+    ``how`` is ``"optimizer.zero_grad"``, ``"module.zero_grad"``, or, when no call was seen,
+    ``"set to None"`` or ``"zeroed"``; then ``site`` is None and ``noticed_at`` is the site of
+    the event before which it was noticed. ``owner`` names the optimizer or module whose call it was.
+    """
+
+    kind: ClassVar[str] = "cleared"
+    params: ParameterSet
+    how: str
+    to_none: bool = True
+    owner: str = ""
+    optimizer: int | None = None
+    noticed_at: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientsEdited(Event):
+    """Gradients changed value outside a backward without becoming zero.
+
+    ``how`` is ``"assigned"`` (another tensor was put into ``.grad``) or ``"in place"``.
+    """
+
+    kind: ClassVar[str] = "edited"
+    params: ParameterSet
+    how: str
+    noticed_at: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clipped(Event):
+    """A clipping function of torch ran over ``params`` (those that had a gradient).
+
+    ``total_norm`` is what it measured and ``max_norm`` its limit, where it has them.
+    """
+
+    kind: ClassVar[str] = "clipped"
+    params: ParameterSet
+    function: str
+    max_norm: float | None = None
+    total_norm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerOwns(Event):
+    """The parameters in an optimizer's groups, whenever that changes."""
+
+    kind: ClassVar[str] = "owns"
+    optimizer: int
+    params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainableChanged(Event):
+    """``requires_grad`` of ``params`` was found to be ``requires_grad`` from here on."""
+
+    kind: ClassVar[str] = "trainable"
+    params: ParameterSet
+    requires_grad: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerStep(Event):
+    """``optimizer.step()`` was entered.
+
+    ``params`` are those it owns; ``ready`` those of them with a gradient, ``zero`` those whose
+    gradient is all zero, ``nonfinite`` those whose gradient holds NaN or inf; ``frozen`` those of
+    ``ready`` whose ``requires_grad`` is False. With ``closure`` True the gradients that count are
+    the ones its closure writes, so they are consumed at `OptimizerStepEnd`. ``parent`` is the order
+    of the step this one runs inside of (SAM around its base optimizer). ``in_train_mode`` are those of
+    ``ready`` whose outermost watched module is in train mode now. ``lr`` is one learning rate a group.
+    """
+
+    kind: ClassVar[str] = "step"
+    optimizer: int
+    params: ParameterSet
+    ready: ParameterSet = ()
+    zero: ParameterSet = ()
+    nonfinite: ParameterSet = ()
+    frozen: ParameterSet = ()
+    lr: tuple[float, ...] = ()
+    closure: bool = False
+    parent: int | None = None
+    in_train_mode: ParameterSet = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerStepEnd(Event):
+    """``optimizer.step()`` returned.
+
+    ``begin`` is the order of its `OptimizerStep`. ``skipped`` says that the kernel left the weights
+    alone (a fused optimizer under a scaler that found inf). ``moved_idle`` are the parameters
+    whose value changed although their gradient was not written since the step before (measured
+    only for those in doubt). ``holds_graph`` are those whose ``.grad`` requires grad. ``ready`` are those
+    with a gradient when it returned, with which a closure's step consumed them.
+    """
+
+    kind: ClassVar[str] = "step_end"
+    optimizer: int
+    begin: int
+    skipped: bool = False
+    failed: bool = False
+    moved_idle: ParameterSet = ()
+    holds_graph: ParameterSet = ()
+    ready: ParameterSet = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphReleased(Event):
+    """The graph of a `Forward` was freed and no backward had run through it.
+
+    ``forward`` is that event's order; ``saved_bytes`` what the graph held for backward, if known.
+    """
+
+    kind: ClassVar[str] = "graph_released"
+    forward: int
+    module: str
+    training: bool
+    saved_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnd(Event):
+    """A step of the training loop is over (marked by the user, or inferred from the optimizers)."""
+
+    kind: ClassVar[str] = "step_over"
+    loss: float | None = None
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotObservable(Event):
+    """Something graddebug could not see, and why: never reported as fine."""
+
+    kind: ClassVar[str] = "not_observable"
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd(Event):
+    """The watch was left; ``reason`` is ``"finished"``, ``"exception"`` or ``"interrupted"``."""
+
+    kind: ClassVar[str] = "run_end"
+    reason: str
+    detail: str = ""
+
+
+#: Every kind of event a recording can hold, by the word it is stored under.
+EVENTS: dict[str, type[Event]] = {
+    event.kind: event
+    for event in (
+        Forward,
+        ParametersUsed,
+        ParametersUnregistered,
+        Backward,
+        GradientsCleared,
+        GradientsEdited,
+        Clipped,
+        OptimizerOwns,
+        TrainableChanged,
+        OptimizerStep,
+        OptimizerStepEnd,
+        GraphReleased,
+        StepEnd,
+        NotObservable,
+        RunEnd,
+    )
+}
+
+
+# --- findings -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A source line and the part it plays in a finding: ``backward``, ``step``, ``zero_grad``."""
+
+    role: str
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a rule has to say: what happened, where, since when, how often, the proof, and the fix.
+
+    ``id`` is stable for the same rule, lines and parameters: those are one finding with a count.
+    ``evidence`` maps words to plain numbers, strings or short lists of them.
+    """
+
+    id: str
+    rule: str
+    slug: str
+    severity: Severity
+    message: str
+    fix: str
+    first_step: int
+    last_step: int
+    count: int = 1
+    parameters: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ()
+    evidence: dict[str, object] = field(default_factory=dict, hash=False)
+    acknowledged: str | None = None

@@ -1,0 +1,60 @@
+"""What a stream can show: its width, its colours, its characters. Nothing here knows findings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+_NARROWEST, _WIDEST = 40, 120
+_CODES = {"red": "31", "yellow": "33", "blue": "34", "green": "32", "bold": "1", "dim": "2"}
+#: Our own signs, and what stands for them where an encoding lacks them.
+_PLAIN = str.maketrans("✖▲●│…←⋮\N{EN DASH}", "x!*|~<:-")
+
+
+def paint(text: str, *styles: str, colour: bool) -> str:
+    """The text in the named styles (``red``, ``bold`` …) when ``colour`` is on, else unchanged."""
+    if not colour or not styles:
+        return text
+    return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
+
+
+def wants_colour(stream: TextIO | None, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether to colour: never under NO_COLOR, always under FORCE_COLOR, else on a terminal outside CI."""
+    environment = os.environ if environment is None else environment
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    if environment.get("CI") or environment.get("TERM") == "dumb":
+        return False
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def terminal_width() -> int:
+    """Columns to fill: COLUMNS, else the terminal's, else 88; kept between 40 and 120."""
+    columns = shutil.get_terminal_size(fallback=(88, 24)).columns
+    return max(_NARROWEST, min(_WIDEST, columns))
+
+
+def emit(text: str, stream: TextIO | None = None) -> None:
+    """Write a text and a newline; signs that the stream's encoding lacks are replaced, never an error.
+
+    Raises `OSError` when the stream cannot be written (a closed pipe, a full disk).
+    """
+    stream = sys.stdout if stream is None else stream
+    if stream is None:  # pythonw and daemons have no streams
+        return
+    stream.write(encodable(text, stream.encoding or "utf-8") + "\n")
+    stream.flush()
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text with what ``encoding`` lacks written in ASCII: our own signs by a like one, others escaped."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    return text

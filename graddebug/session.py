@@ -1,0 +1,313 @@
+"""``watch()``: joins capture, record and judgement for as long as a block of the program runs.
+
+A `Watch` is what the user configures; entering it gives a `Run`, the live session.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from graddebug.capture.capture import Capture
+from graddebug.capture.context import Subjects
+from graddebug.capture.sites import names_of_arguments
+from graddebug.capture.taps import close_taps, open_taps
+from graddebug.diagnose.engine import Engine
+from graddebug.errors import FindingRaised, UsageError
+from graddebug.graph import BackwardGraph
+from graddebug.records import (
+    Event,
+    Finding,
+    NotObservable,
+    OptimizerInfo,
+    ParameterInfo,
+    RunInfo,
+    Severity,
+    StepRecord,
+)
+from graddebug.report.live import LivePrinter
+from graddebug.report.text import render_finding
+from graddebug.trace.reader import Recording
+from graddebug.trace.writer import TraceWriter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+OnFinding = Literal["warn", "raise", "silent"]
+
+
+def watch(
+    *objects: object,
+    out: str | os.PathLike[str] | None = None,
+    on_finding: OnFinding = "warn",
+    title: str = "",
+    **named: object,
+) -> Run:
+    """Watch training inside a ``with`` block and say what is wrong with its gradients.
+
+    ``objects`` are modules and optimizers in any mix and order (schedulers and scalers are
+    accepted); given as keywords they are called by that name in findings. With none, every module
+    and optimizer that the block uses is watched. ``out`` is a folder to record into, which must be
+    new or empty; without it nothing is written and `Run.findings` is all there is. ``on_finding``:
+    ``"warn"`` prints each new finding once to standard error, ``"raise"`` raises `FindingRaised` at
+    the guilty line before the harm is done (for errors and warnings; it waits for the device at
+    each event), ``"silent"`` only collects.
+
+    Raises `UsageError` for objects that cannot be watched and for a folder that cannot be used.
+
+    >>> with graddebug.watch(model, optimizer, out="runs/demo") as run:
+    ...     for x, y in loader:
+    ...         with run.step():  # optional: otherwise steps are inferred
+    ...             train_step(x, y)
+    >>> run.findings
+    """
+    if on_finding not in ("warn", "raise", "silent"):
+        raise UsageError(f'on_finding is "warn", "raise" or "silent", not {on_finding!r}.')
+    names = names_of_arguments(len(objects))
+    subjects = _subjects([*zip(names, objects, strict=True), *named.items()])
+    return Run(subjects, out=Path(out) if out is not None else None, on_finding=on_finding, title=title)
+
+
+class Run:
+    """A watch, live from ``with`` to its end; afterwards its findings and recording remain."""
+
+    def __init__(self, subjects: Subjects, *, out: Path | None, on_finding: OnFinding, title: str) -> None:
+        self._subjects: Subjects | None = subjects
+        self._out = out
+        self._title = title
+        self._entered = False
+        self._recorder = Recorder(on_finding)
+        self._capture: Capture | None = None
+
+    def __enter__(self) -> Run:
+        if self._entered:
+            state = "is already open" if self._capture else "was already used"
+            raise UsageError(f"This watch {state}. Make a new one with graddebug.watch(...) for each block.")
+        assert self._subjects is not None
+        if self._out is not None:
+            self._recorder.writer = TraceWriter(self._out, _run_info(self._title))
+        self._entered = True
+        subjects, self._subjects = self._subjects, None
+        eager = self._recorder.on_finding == "raise"
+        capture = Capture(subjects, self._recorder, eager=eager, on_failure=self._recorder.failed)
+        open_taps(capture)
+        self._capture = capture
+        if subjects.anything:
+            _find_existing(capture)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(*_reason(kind, error))
+
+    def close(self, reason: str = "finished", detail: str = "") -> None:
+        """End the watch: ``"finished"``, ``"exception"`` or ``"interrupted"``. A second call does nothing."""
+        capture, self._capture = self._capture, None
+        if capture is None:
+            return
+        self._recorder.closing = True
+        try:
+            capture.finish(reason, detail)
+        finally:
+            close_taps(capture)
+            self._recorder.close(reason)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Mark one step of the training loop; without any marks, steps are inferred from the optimizers."""
+        capture = self._capture
+        if capture is None:
+            raise UsageError("run.step() belongs inside the watch: `with graddebug.watch(...) as run:`.")
+        capture.begin_marked_step()
+        yield
+        capture.end_marked_step()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings so far, in order of first appearance, with their counts up to now."""
+        return self._recorder.engine.findings
+
+    @property
+    def not_observable(self) -> list[NotObservable]:
+        """What could not be seen, and why."""
+        return self._recorder.engine.not_observable
+
+    @property
+    def steps(self) -> int:
+        """Number of steps that are over."""
+        return self._recorder.steps
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run is recorded; None when it is not."""
+        return self._out
+
+    @property
+    def recording(self) -> Recording:
+        """The recording so far; `UsageError` when the watch has no ``out``."""
+        if self._out is None:
+            raise UsageError(
+                'This watch recorded nothing. Give it a folder: graddebug.watch(..., out="runs/demo").'
+            )
+        return Recording.open(self._out)
+
+
+class Recorder:
+    """Capture's observer: judges each event, writes it down, and speaks up as asked."""
+
+    def __init__(self, on_finding: OnFinding) -> None:
+        self.on_finding = on_finding
+        self.parameters: list[ParameterInfo] = []
+        self.optimizers: list[OptimizerInfo] = []
+        self.engine = Engine(self.parameters, self.optimizers)
+        self.writer: TraceWriter | None = None
+        self.steps = 0
+        self.closing = False
+        self._print = LivePrinter()
+
+    def parameter(self, info: ParameterInfo) -> None:
+        """Enter a parameter into the tables."""
+        self.parameters.append(info)
+        if self.writer:
+            self._write(lambda writer: writer.parameter(info))
+
+    def optimizer(self, info: OptimizerInfo) -> None:
+        """Enter an optimizer into the tables."""
+        self.optimizers.append(info)
+        if self.writer:
+            self._write(lambda writer: writer.optimizer(info))
+
+    def graph(self, graph: BackwardGraph) -> None:
+        """Store a graph."""
+        if self.writer:
+            self._write(lambda writer: writer.graph(graph))
+
+    def event(self, event: Event) -> None:
+        """Record an event, then act on what the rules find in it."""
+        if self.writer:
+            self._write(lambda writer: writer.event(event))
+        for finding in self.engine.feed(event):
+            self._found(finding)
+
+    def step(
+        self, record: StepRecord, statistics: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None
+    ) -> None:
+        """Commit a step."""
+        self.steps += 1
+        if self.writer:
+            self._write(lambda writer: writer.commit(record, statistics))
+
+    def _found(self, finding: Finding) -> None:
+        if self.writer:
+            self._write(lambda writer: writer.finding(finding))
+        if self.on_finding == "raise" and finding.severity >= Severity.WARNING and not self.closing:
+            raise FindingRaised(finding, "\n" + render_finding(finding, colour=False, width=100))
+        if self.on_finding == "warn":
+            self._print(finding)
+
+    def _write(self, act: Callable[[TraceWriter], None]) -> None:
+        """Write, or give recording up with one word about why: training goes on."""
+        assert self.writer is not None
+        try:
+            act(self.writer)
+        except OSError as error:
+            self.writer = None
+            self._print.say(f"graddebug stopped recording: {error}. Training goes on, findings still appear.")
+
+    def failed(self, error: Exception) -> None:
+        """Capture itself failed: say so once, and that nothing from here on was seen."""
+        reason = f"{type(error).__name__}: {error}"
+        self._print.say(
+            f"graddebug stopped watching because of an error of its own ({reason}). Training goes on."
+        )
+        order = sys.maxsize
+        self.event(NotObservable(step=self.steps, order=order, what="everything from here on", reason=reason))
+
+    def close(self, reason: str) -> None:
+        """Write the findings as they ended and close the record."""
+        for finding in self.engine.findings:
+            if self.writer:
+                self._write(lambda writer, finding=finding: writer.finding(finding))  # type: ignore[misc]
+        if self.writer:
+            self._write(lambda writer: writer.close(reason))
+
+
+# --- what to watch ----------------------------------------------------------------------------
+
+
+def _subjects(candidates: list[tuple[str, object]]) -> Subjects:
+    subjects = Subjects()
+    for name, thing in candidates:
+        if isinstance(thing, nn.Module):
+            if not any(True for _ in thing.parameters()):
+                raise UsageError(
+                    f"{name or type(thing).__name__} has no parameters, so it has no gradients to watch. "
+                    "Was it built, and its layers registered as attributes or in an nn.ModuleList?"
+                )
+            subjects.modules[_free_name(name or type(thing).__name__, subjects.modules)] = thing
+        elif isinstance(thing, torch.optim.Optimizer):
+            subjects.optimizers[_free_name(name or type(thing).__name__, subjects.optimizers)] = thing
+        elif not isinstance(thing, torch.optim.lr_scheduler.LRScheduler | torch.amp.GradScaler):
+            raise UsageError(
+                "graddebug.watch() takes modules, optimizers, schedulers and scalers; "
+                f"{name or 'an argument'} is a {type(thing).__name__}."
+            )
+    return subjects
+
+
+def _free_name(name: str, taken: dict[str, nn.Module] | dict[str, torch.optim.Optimizer]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name}#{number}", number + 1
+    return free
+
+
+def _find_existing(capture: Capture) -> None:
+    """Tell a watch of everything about the optimizers that are already there."""
+    # type() instead of isinstance(): asking proxies for their __class__ could run their code.
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.optim.Optimizer):
+            capture.optimizer_created(thing)
+
+
+def _reason(kind: type[BaseException] | None, error: BaseException | None) -> tuple[str, str]:
+    if kind is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "finished", ""
+    if issubclass(kind, KeyboardInterrupt):
+        return "interrupted", ""
+    return "exception", f"{kind.__name__}: {error}"
+
+
+def _run_info(title: str) -> RunInfo:
+    import graddebug
+
+    return RunInfo(
+        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        graddebug=graddebug.__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        argv=tuple(sys.argv),
+        cwd=os.getcwd(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        device=torch.cuda.get_device_name()
+        if torch.cuda.is_available() and torch.cuda.is_initialized()
+        else "cpu",
+        rank=int(os.environ.get("RANK", "0") or 0),
+        world=int(os.environ.get("WORLD_SIZE", "1") or 1),
+        title=title,
+    )

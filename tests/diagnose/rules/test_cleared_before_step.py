@@ -1,0 +1,83 @@
+"""GD103: a clear between backward and step."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def wrong(story, **clear):
+    story.backward()
+    story.clear("optimizer", at=42, **clear)
+    story.enter()
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_fires_at_the_step(tell, lines, to_none):
+    """The step, the clear and the backward are named, whether None or zero is left."""
+    story = tell()
+    wrong(story, to_none=to_none)
+    assert lines(story.found("GD103")) == {"backward": 41, "zero_grad": 42, "step": 43}
+    assert story.codes == ["GD103"]
+
+
+def test_wording(tell):
+    """Message and fix."""
+    story = tell()
+    wrong(story)
+    assert story.found("GD103").message == (
+        "`optimizer.step()` found only cleared gradients: `loss.backward()` (train.py:41) wrote those of "
+        "fc1.weight, "
+        "fc1.bias and 2 more, then `optimizer.zero_grad()` (train.py:42) set them to None before the step "
+        "could use them."
+    )
+    assert story.found("GD103").fix == (
+        "Move `optimizer.zero_grad()` (train.py:42) in front of `loss.backward()` (train.py:41), or behind "
+        "`optimizer.step()` (train.py:43)."
+    )
+
+
+def test_clear_noticed_without_a_call(tell):
+    """`grad.data.zero_()` is told by where it was noticed."""
+    story = tell()
+    story.backward()
+    story.clear("optimizer", at=None, how="zeroed", to_none=False)
+    story.enter()
+    assert story.codes == ["GD103"]
+
+
+def test_clear_before_the_backward_is_right(tell):
+    """The nearest correct program."""
+    story = tell()
+    for _ in range(3):
+        story.clear("optimizer", at=42)
+        story.backward()
+        story.step()
+    assert story.codes == []
+
+
+def test_clearing_bad_gradients_and_stepping_anyway_is_a_skip(tell):
+    """A step on None does nothing: some programs skip this way."""
+    story = tell()
+    story.backward(nonfinite=(0,))
+    story.clear("optimizer")
+    story.step()
+    assert story.codes == []
+
+
+def test_part_cleared_is_not_this(tell):
+    """If something is left to apply the step is no empty one."""
+    story = tell()
+    story.backward()
+    story.clear(params=("fc1.weight",))
+    story.step()
+    assert "GD103" not in story.codes
+
+
+def test_used_by_another_optimizer_in_between_is_not_this(tell):
+    """Gradients that were applied before they were cleared are no loss."""
+    story = tell(optimizers={"opt_a": ("w",), "opt_b": ("w",)})
+    story.backward()
+    story.step("opt_a")
+    story.clear("opt_a")
+    story.step("opt_b")
+    assert "GD103" not in story.codes

@@ -1,0 +1,33 @@
+"""GD308: gradients that keep their graph."""
+
+from __future__ import annotations
+
+
+def test_create_graph_in_backward(tell, lines):
+    """The backward and the step are named."""
+    story = tell()
+    story.backward(create_graph=True)
+    story.step(holds_graph=(0, 1))
+    finding = story.found("GD308")
+    assert (finding.parameters, lines(finding)) == (("fc1.weight", "fc1.bias"), {"backward": 41, "step": 43})
+    assert finding.message == (
+        "After `optimizer.step()` the gradients of fc1.weight and fc1.bias still hold the graph of "
+        "`loss.backward()` "
+        "(train.py:41): parameter, gradient and graph keep each other alive, and memory grows."
+    )
+    assert finding.fix == (
+        "Use `torch.autograd.grad(..., create_graph=True)` instead of `loss.backward()` (train.py:41), or "
+        "call "
+        "`optimizer.zero_grad()` right after the step."
+    )
+
+
+def test_autograd_grad_is_right(tell):
+    """A gradient penalty by autograd.grad leaves plain gradients."""
+    story = tell()
+    for _ in range(3):
+        story.backward(accumulates=False, create_graph=True, at=30)
+        story.backward()
+        story.step()
+        story.clear("optimizer")
+    assert story.codes == []

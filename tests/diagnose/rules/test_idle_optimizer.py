@@ -1,0 +1,47 @@
+"""GD112: an optimizer that never steps."""
+
+from __future__ import annotations
+
+TWO = {"g_optimizer": ("G",), "d_optimizer": ("D",)}
+
+
+def train(story, *, steps, d_steps_from=None):
+    for i in range(steps):
+        story.clear("d_optimizer")
+        story.clear("g_optimizer")
+        story.backward(at=50)
+        story.step("g_optimizer", at=51)
+        if d_steps_from is not None and i >= d_steps_from:
+            story.step("d_optimizer", at=52)
+
+
+def test_never_steps_while_the_other_does(tell, lines):
+    """After twenty windows it is told."""
+    story = tell(optimizers=TWO)
+    train(story, steps=19)
+    assert story.codes == []
+    train(story, steps=2)
+    finding = story.found("GD112")
+    assert (finding.parameters, lines(finding)) == (("D",), {"backward": 50, "step": 51})
+
+
+def test_wording(tell):
+    """Message and fix name both optimizers."""
+    story = tell(optimizers=TWO)
+    train(story, steps=20)
+    assert story.found("GD112").message == (
+        "`d_optimizer` has never stepped, though `loss.backward()` (train.py:50) wrote D in 20 windows and "
+        "`g_optimizer` has stepped 20 times."
+    )
+    assert story.found("GD112").fix == (
+        "Call `d_optimizer.step()` after `loss.backward()` (train.py:50); check that `g_optimizer.step()` "
+        "(train.py:51) "
+        "is not meant to be it."
+    )
+
+
+def test_warm_up_that_ends_in_time_is_right(tell):
+    """An optimizer may start late."""
+    story = tell(optimizers=TWO)
+    train(story, steps=60, d_steps_from=15)
+    assert story.codes == []

@@ -1,0 +1,54 @@
+"""GD108: parameters that move without a gradient."""
+
+from __future__ import annotations
+
+
+def train(story, moved=(), *, written=("fc1.weight", "fc1.bias")):
+    story.clear("optimizer", to_none=False)
+    story.backward(written)
+    story.step(moved_idle=moved)
+
+
+def test_momentum_on_zeros(tell, lines):
+    """Zeros instead of None keep an unused branch moving."""
+    story = tell()
+    story.backward()
+    story.step()
+    train(story, moved=story.set(("fc2.weight", "fc2.bias")))
+    finding = story.found("GD108")
+    assert finding.parameters == ("fc2.weight", "fc2.bias")
+    assert lines(finding) == {"step": 43}
+    assert finding.message == (
+        "`optimizer.step()` (train.py:43) moved fc2.weight and fc2.bias without a new gradient: no backward "
+        "wrote one since the step before, but a gradient of zeros is still there, and momentum or weight "
+        "decay acts on it."
+    )
+
+
+def test_frozen_in_the_middle(tell):
+    """A frozen parameter with an old gradient is told apart."""
+    story = tell()
+    train(story, written=None)
+    story.freeze(("fc2.weight",))
+    train(story, moved=story.set(("fc2.weight",)))
+    finding = story.found("GD108")
+    assert finding.evidence["frozen"] is True
+    assert finding.fix == "When you freeze them, set their `.grad` to None or take them out of `optimizer`."
+
+
+def test_nothing_moved_is_right(tell):
+    """With None the step skips them."""
+    story = tell()
+    for _ in range(3):
+        train(story)
+    assert story.codes == []
+
+
+def test_moved_inside_a_wrapper_is_on_purpose(tell):
+    """Lookahead moves weights by interpolation."""
+    story = tell(optimizers={"outer": ("w", "v"), "base": ("w", "v")})
+    story.backward(("w",))
+    begin = story.enter("outer")
+    story.step("base", parent=begin)
+    story.leave(begin, "outer", moved_idle=story.set(("v",)))
+    assert story.codes == []

@@ -1,0 +1,63 @@
+"""GD202: an optimizer that owns what no module has any more."""
+
+from __future__ import annotations
+
+
+def replaced(tell, *, kept=("fc1.weight",)):
+    return tell(
+        optimizers={"optimizer": (*kept, "old.weight", "old.bias")},
+        outside=("head.weight", "head.bias"),
+        origins={"old.weight": "optimizer", "old.bias": "optimizer"},
+        shapes={"old.weight": (10, 64), "head.weight": (10, 64), "old.bias": (10,), "head.bias": (10,)},
+    )
+
+
+def train(story, *, steps, kept=("fc1.weight",)):
+    for _ in range(steps):
+        story.forward((*kept, "head.weight", "head.bias"))
+        story.clear("optimizer")
+        story.backward((*kept, "head.weight", "head.bias"))
+        story.step()
+
+
+def test_replaced_layer_is_paired_by_shape(tell, lines):
+    """Old and new are named; the consequences are not told apart."""
+    story = replaced(tell)
+    train(story, steps=30)
+    finding = story.found("GD202")
+    assert finding.evidence == {"orphans": ["old.weight", "old.bias"], "live": ["head.weight", "head.bias"]}
+    assert lines(finding) == {"step": 43, "backward": 41}
+    assert (finding.first_step, story.codes) == (1, ["GD202"])
+
+
+def test_wording(tell):
+    """Message and fix."""
+    story = replaced(tell)
+    train(story, steps=2)
+    assert story.found("GD202").message == (
+        "`optimizer` owns 2 parameters that no module has any more (old.weight and old.bias) and that "
+        "never got a "
+        "gradient, while head.weight and head.bias of the same shape get theirs and no optimizer owns it: "
+        "the layer was "
+        "replaced, or the model copied, after the optimizer was built."
+    )
+    assert story.found("GD202").fix == (
+        "Build `optimizer` after the last change to the model, so that it owns head.weight and head.bias."
+    )
+
+
+def test_whole_model_replaced_is_the_same_cause(tell):
+    """Nothing the optimizer owns is alive: still one finding."""
+    story = replaced(tell, kept=())
+    train(story, steps=5, kept=())
+    assert story.codes == ["GD202"]
+
+
+def test_parameters_outside_modules_that_learn_are_right(tell):
+    """Learned loss weights belong to no module."""
+    story = tell("fc1.weight", "log_sigma", origins={"log_sigma": "optimizer"})
+    for _ in range(30):
+        story.backward()
+        story.step()
+        story.clear("optimizer")
+    assert story.codes == []

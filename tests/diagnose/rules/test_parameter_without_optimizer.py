@@ -1,0 +1,60 @@
+"""GD201: trainable parameters in no optimizer."""
+
+from __future__ import annotations
+
+PARTS = {"optimizers": {"optimizer": ("head.weight",)}, "outside": ("body.weight", "body.bias")}
+
+
+def train(story, *, steps, **backward):
+    for _ in range(steps):
+        story.forward()
+        story.backward(**backward)
+        story.step()
+        story.clear(params=None, how="module.zero_grad")
+
+
+def test_left_out_of_the_optimizer(tell, lines):
+    """Three windows of gradients for nobody."""
+    story = tell(**PARTS)
+    train(story, steps=2)
+    assert story.codes == []
+    train(story, steps=1)
+    finding = story.found("GD201")
+    assert finding.parameters == ("body.weight", "body.bias")
+    assert lines(finding) == {"backward": 41, "step": 43}
+    assert finding.evidence["modules"] == ["body"]
+
+
+def test_wording(tell):
+    """Message and fix."""
+    story = tell(**PARTS)
+    train(story, steps=3)
+    assert story.found("GD201").message == (
+        "No optimizer owns body.weight and body.bias (in `body`): `loss.backward()` (train.py:41) "
+        "computes gradients "
+        "for them in every window, 3 windows so far, and no step will ever change them."
+    )
+    assert story.found("GD201").fix == (
+        "Give them to `optimizer` (`add_param_group`, or when you build it), or freeze them with "
+        "`requires_grad_(False)`."
+    )
+
+
+def test_another_module_that_nobody_trains_is_right(tell):
+    """A loss network or a target: all of it is in no optimizer."""
+    story = tell(**PARTS)
+    for _ in range(9):
+        story.forward(("head.weight",), module="model")
+        story.forward(("body.weight", "body.bias"), module="perceptual")
+        story.backward()
+        story.step()
+        story.clear(params=None)
+    assert story.codes == []
+
+
+def test_frozen_parameters_are_right(tell):
+    """Frozen says: on purpose."""
+    story = tell(**PARTS)
+    story.freeze(("body.weight", "body.bias"))
+    train(story, steps=9, params=("head.weight",))
+    assert story.codes == []

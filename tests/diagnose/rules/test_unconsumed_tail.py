@@ -1,0 +1,73 @@
+"""GD109: gradients pending at the end of a run."""
+
+from __future__ import annotations
+
+from graddebug.records import Severity
+
+
+def accumulate(story, *, batches, n=4):
+    for i in range(batches):
+        story.backward()
+        if (i + 1) % n == 0:
+            story.step()
+            story.clear("optimizer")
+
+
+def test_tail_of_the_last_epoch(tell, lines):
+    """Two of ten backwards reach no step."""
+    story = tell()
+    accumulate(story, batches=10)
+    story.end()
+    finding = story.found("GD109")
+    assert (finding.severity, lines(finding)) == (Severity.NOTE, {"backward": 41})
+    assert finding.message == (
+        "The run ended while gradients of 2 backwards are pending in fc1.weight, fc1.bias and 2 more: no "
+        "step used them."
+    )
+
+
+def test_an_optimizer_that_never_stepped_is_said(tell):
+    """A backward without any step."""
+    story = tell()
+    story.backward()
+    story.end()
+    assert story.found("GD109").message.endswith("no step used them. `optimizer` has never stepped.")
+
+
+def test_full_windows_leave_nothing(tell):
+    """The nearest correct program."""
+    story = tell()
+    accumulate(story, batches=8)
+    story.end()
+    assert story.codes == []
+
+
+def test_an_exception_ends_a_run_anywhere(tell):
+    """Then pending gradients mean nothing."""
+    story = tell()
+    accumulate(story, batches=10)
+    story.end("exception")
+    assert story.codes == []
+
+
+def test_a_bad_gradient_is_not_missed(tell):
+    """The last step was skipped for a NaN: nothing to step with."""
+    story = tell()
+    accumulate(story, batches=1, n=1)
+    story.backward(nonfinite=(0, 1, 2, 3))
+    story.end()
+    assert story.codes == []
+
+
+def test_cross_gradients_are_not_meant_for_a_step(tell):
+    """A GAN ends with the generator's gradients in the discriminator."""
+    story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
+    for _ in range(3):
+        story.clear("opt_d")
+        story.backward(("D",), at=50)
+        story.step("opt_d")
+        story.clear("opt_g")
+        story.backward(at=60)
+        story.step("opt_g")
+    story.end()
+    assert story.codes == []

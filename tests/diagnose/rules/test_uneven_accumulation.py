@@ -1,0 +1,38 @@
+"""GD110: regular outliers in the number of backwards per step."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def windows(story, counts):
+    for count in counts:
+        for _ in range(count):
+            story.backward()
+        story.step()
+        story.clear("optimizer")
+    story.end()
+
+
+def test_tail_carried_into_the_next_epoch(tell, lines):
+    """Each epoch's first window holds the last one's rest."""
+    story = tell()
+    windows(story, [4, 4, 4, 6, 4, 4, 6, 4, 4, 6, 4, 4])
+    finding = story.found("GD110")
+    assert lines(finding) == {"step": 43}
+    assert finding.message == (
+        "`optimizer.step()` (train.py:43) uses 4 backwards each time, but 6 every 3 steps (3 times in "
+        "this run)."
+    )
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[4] * 12, [3, 1, 4, 2, 4, 5, 1], [1, 4, 4, 4, 4], [4, 4, 2], [4, 4, 6, 4, 6, 4, 4, 4, 6]],
+    ids=["even", "varying", "first one short", "partial tail", "irregular"],
+)
+def test_other_counts_are_silent(tell, counts):
+    """Even, varying and irregular counts are the user's own."""
+    story = tell()
+    windows(story, counts)
+    assert story.codes == []

@@ -1,0 +1,85 @@
+"""GD106: gradients that pile up where no optimizer clears."""
+
+from __future__ import annotations
+
+from graddebug.records import Severity
+
+PARTS = {"optimizers": {"optimizer": ("head.weight",)}, "outside": ("backbone.weight",)}
+
+
+def train(story, *, steps, clip=False, clear_all=False):
+    for _ in range(steps):
+        story.clear("optimizer")
+        if clear_all:
+            story.clear(params=None, how="module.zero_grad")
+        story.backward()
+        if clip:
+            story.clip(total_norm=9.5)
+        story.step()
+
+
+def test_fires_after_three_windows(tell, lines):
+    """Two windows may be a transition, three are a pile."""
+    story = tell(**PARTS)
+    train(story, steps=2)
+    assert story.codes == []
+    train(story, steps=1)
+    finding = story.found("GD106")
+    assert finding.severity is Severity.WARNING
+    assert (finding.parameters, lines(finding)) == (("backbone.weight",), {"backward": 41})
+
+
+def test_wording(tell):
+    """Message and fix."""
+    story = tell(**PARTS)
+    train(story, steps=3)
+    assert story.found("GD106").message == (
+        "No optimizer owns backbone.weight, but `loss.backward()` (train.py:41) adds to their gradients: "
+        "they are the "
+        "sum of 3 backwards now, and no `optimizer.zero_grad()` clears them."
+    )
+    assert story.found("GD106").fix == (
+        "Freeze them with `requires_grad_(False)`, give them to an optimizer, or call `model.zero_grad()` "
+        "before "
+        "`loss.backward()` (train.py:41)."
+    )
+
+
+def test_clip_that_counts_them_is_an_error(tell):
+    """Real gradients are shrunk by what nobody uses."""
+    story = tell(**PARTS)
+    train(story, steps=5, clip=True)
+    finding = story.found("GD106")
+    assert finding.severity is Severity.ERROR
+    assert finding.message.endswith(
+        "`clip_grad_norm_(params, 1.0)` (train.py:42) counts them in its total norm, and shrinks the real "
+        "gradients for it."
+    )
+    assert finding.evidence["total_norm"] == 9.5
+
+
+def test_module_zero_grad_keeps_them_small(tell):
+    """model.zero_grad() clears what optimizer.zero_grad() does not."""
+    story = tell(**PARTS)
+    train(story, steps=9, clear_all=True)
+    assert story.codes == []
+
+
+def test_frozen_parameters_get_nothing(tell):
+    """The fix: frozen parameters are not written."""
+    story = tell(**PARTS)
+    story.freeze(("backbone.weight",))
+    for _ in range(9):
+        story.clear("optimizer")
+        story.backward(("head.weight",))
+        story.step()
+    assert story.codes == []
+
+
+def test_manual_sgd_has_no_optimizer(tell):
+    """Without any optimizer nobody knows who owns what."""
+    story = tell(optimizers={}, outside=("w",))
+    for _ in range(9):
+        story.backward()
+    story.end()
+    assert story.codes == []

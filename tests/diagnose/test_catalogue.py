@@ -1,0 +1,62 @@
+"""The catalogue: what every rule must say of itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from graddebug.diagnose.registry import all_rules
+from graddebug.records import Severity
+
+CATALOGUE = {
+    "GD101": ("stale-gradient", "error"),
+    "GD102": ("discarded-gradient", "warning"),
+    "GD103": ("cleared-before-step", "error"),
+    "GD104": ("foreign-gradient", "error"),
+    "GD105": ("eval-gradient", "warning"),
+    "GD106": ("unowned-gradient", "warning"),
+    "GD107": ("step-without-gradient", "warning"),
+    "GD108": ("idle-parameter-moved", "warning"),
+    "GD109": ("unconsumed-tail", "note"),
+    "GD110": ("uneven-accumulation", "note"),
+    "GD111": ("nonfinite-gradient-kept", "error"),
+    "GD112": ("idle-optimizer", "warning"),
+    "GD201": ("parameter-without-optimizer", "warning"),
+    "GD202": ("orphan-parameter", "error"),
+    "GD203": ("unregistered-parameter", "warning"),
+    "GD204": ("never-receives-gradient", "warning"),
+    "GD301": ("loss-without-parameters", "error"),
+    "GD303": ("detached-step", "error"),
+    "GD304": ("graph-without-backward", "warning"),
+    "GD308": ("gradient-holds-graph", "warning"),
+}
+
+
+def test_codes_slugs_and_severities_are_public_api():
+    """They are never reused and never change silently."""
+    assert {c: (r.slug, r.severity.word) for c, r in all_rules().items()} == CATALOGUE
+
+
+@pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
+def test_every_rule_explains_itself(rule):
+    """A title, why it matters, a fix, and an example with a wrong and a right half."""
+    assert rule.title
+    assert not rule.title.endswith(".")
+    assert 2 <= len(re.findall(r"[.:;?](\s|$)", rule.why)) <= 5
+    assert rule.fix.endswith(".")
+    assert "wrong" in rule.example
+    assert "right" in rule.example
+    assert isinstance(rule.severity, Severity)
+    assert rule.__module__.endswith(rule.slug.replace("-", "_"))
+
+
+@pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
+def test_every_option_has_a_default(rule):
+    """Options are attributes of the class."""
+    assert all(hasattr(rule, option) for option in rule.options)
+
+
+def test_rules_are_sorted_by_code():
+    """`graddebug rules` prints them so."""
+    assert list(all_rules()) == sorted(all_rules())

@@ -1,0 +1,154 @@
+"""The engine: what it does with claims, options, and rules that fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from graddebug.diagnose.engine import Engine
+from graddebug.diagnose.rule import PARAMETERS, Claim, Rule
+from graddebug.errors import UsageError
+from graddebug.records import (
+    Backward,
+    NotObservable,
+    ParameterInfo,
+    Role,
+    Severity,
+    Site,
+    StepEnd,
+)
+
+TABLE = [ParameterInfo(index=i, name=f"p{i}", shape=(1,), dtype="float32") for i in range(6)]
+
+
+class EachBackward(Rule):
+    """Claims something of each backward."""
+
+    code, slug, title, severity = "XX001", "each-backward", "Each backward", Severity.NOTE
+    options = ("line",)
+    line: int | None = None
+
+    def on_backward(self, event, ledger):
+        roles = (Role("backward", Site("a.py", self.line or event.order, "f")),)
+        return [
+            Claim(
+                step=event.step,
+                message=f"Wrote {PARAMETERS}.",
+                fix="-",
+                roles=roles,
+                parameters=event.written,
+            )
+        ]
+
+
+class Broken(Rule):
+    """Raises at the end of a step."""
+
+    code, slug, title, severity = "XX002", "broken", "Broken", Severity.NOTE
+
+    def on_step_over(self, event, ledger):
+        raise ZeroDivisionError("oops")
+
+
+class Unplaced(Rule):
+    """Claims without a line."""
+
+    code, slug, title, severity = "XX003", "unplaced", "Unplaced", Severity.NOTE
+
+    def on_backward(self, event, ledger):
+        return [Claim(step=event.step, message="-", fix="-", parameters=event.written)]
+
+
+def backward(order, written=(0,)):
+    return Backward(step=order, order=order, written=written)
+
+
+def engine(*rules, **fields):
+    return Engine(TABLE, [], rules=rules, **fields)
+
+
+def test_feed_returns_only_what_is_new():
+    """The first sighting is news, the second a count."""
+    judge = engine(EachBackward, options={"XX001": {"line": 3}})
+    assert len(judge.feed(backward(0))) == 1
+    assert judge.feed(backward(1)) == []
+    (finding,) = judge.findings
+    assert (finding.count, finding.first_step, finding.last_step) == (2, 0, 1)
+
+
+def test_parameters_of_repeats_join():
+    """The same lines with other parameters are the same finding, and its words follow."""
+    judge = engine(EachBackward, options={"each-backward": {"line": 3}})
+    for order in range(4):
+        judge.feed(backward(order, (order,)))
+    (finding,) = judge.findings
+    assert finding.parameters == ("p0", "p1", "p2", "p3")
+    assert finding.message == "Wrote p0, p1 and 2 more."
+
+
+def test_other_lines_are_another_finding():
+    """Ids differ with the lines, and are stable between runs."""
+    one, two = engine(EachBackward), engine(EachBackward)
+    for judge in (one, two):
+        judge.feed(backward(7))
+        judge.feed(backward(8))
+    assert len({finding.id for finding in one.findings}) == 2
+    assert [f.id for f in one.findings] == [f.id for f in two.findings]
+
+
+def test_without_lines_parameters_tell_findings_apart():
+    """Nothing else could."""
+    judge = engine(Unplaced)
+    for written in ((0,), (1,), (0,)):
+        judge.feed(backward(0, written))
+    assert [f.parameters for f in judge.findings] == [("p0",), ("p1",)]
+
+
+def test_a_failing_rule_warns_once_and_is_left_out():
+    """Judging goes on without it."""
+    judge = engine(Broken, EachBackward)
+    with pytest.warns(RuntimeWarning, match="leaves out the rule XX002: it raised ZeroDivisionError: oops"):
+        judge.feed(StepEnd(step=0, order=0))
+    judge.feed(StepEnd(step=1, order=1))
+    judge.feed(backward(2))
+    assert len(judge.findings) == 1
+
+
+@pytest.mark.parametrize("word", ["XX001", "each-backward"])
+def test_disabled_by_code_or_slug(word):
+    """A disabled rule says nothing."""
+    judge = engine(EachBackward, disabled=[word])
+    judge.feed(backward(0))
+    assert judge.findings == []
+
+
+@pytest.mark.parametrize("fields", [{"disabled": ["GD999"]}, {"options": {"GD999": {}}}])
+def test_unknown_rules_are_said(fields):
+    """A typing error must not disable nothing."""
+    with pytest.raises(UsageError, match="There is no rule 'GD999'"):
+        Engine(TABLE, [], **fields)
+
+
+def test_unknown_options_are_said():
+    """With those that there are."""
+    with pytest.raises(UsageError, match="XX001 has no option 'lines'; its options are: line"):
+        engine(EachBackward, options={"XX001": {"lines": 3}})
+
+
+def test_what_was_not_observable_is_kept():
+    """It is reported beside the findings."""
+    event = NotObservable(step=0, order=0, what="nodes", reason="compiled")
+    judge = Engine(TABLE, [])
+    judge.feed(event)
+    assert judge.not_observable == [event]
+
+
+def test_replay_finds_what_live_found(tell):
+    """The same events give the same findings, with the tables as they were at the end."""
+    story = tell()
+    for _ in range(5):
+        story.backward()
+        story.step()
+    again = Engine(story.table, story.engine.ledger.optimizer_infos)
+    for event in story.events:
+        again.feed(event)
+    assert again.findings == story.findings != []

@@ -1,0 +1,30 @@
+"""Nothing: a fused optimizer that skips by found_inf."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+def net(width=8):
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def batch(size=6):
+    return torch.randn(size, 4), torch.randint(2, (size,))
+
+
+model = net()
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
+for i in range(8):
+    x, y = batch()
+    if i == 3:
+        x = x * 1e30
+    optimizer.zero_grad()
+    with torch.autocast("cpu", torch.float16):
+        loss = F.cross_entropy(model(x), y)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()

@@ -1,0 +1,31 @@
+"""Nothing: a saliency map by backward in eval mode."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+def net(width=8):
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def batch(size=6):
+    return torch.randn(size, 4), torch.randint(2, (size,))
+
+
+model = net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(4):
+    x, y = batch()
+    optimizer.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    optimizer.step()
+model.eval()
+for _ in range(5):
+    x, _ = batch(1)
+    x.requires_grad_()
+    model.zero_grad()
+    model(x).max().backward()
+    x.grad.abs().max()

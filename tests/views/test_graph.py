@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import numpy as np
+
+from graddebug.records import STATISTICS
+from graddebug.views.graph import ROOT, GraphRow, fold_graph, graph_tree
+from tests.views.recordings import PARAMETERS, graph, recorded, statistics
+
+
+def _rows(*opened: str) -> dict[str, GraphRow]:
+    rows = fold_graph(graph(), PARAMETERS).rows(opened=set(opened), statistics=statistics(0))
+    return {row.key: row for row in rows}
+
+
+def test_a_closed_graph_is_one_row_with_its_sums() -> None:
+    """Node, parameter and byte counts include all below."""
+    (root,) = _rows().values()
+    assert (root.nodes, root.parameters, root.saved, root.is_open) == (16, 6, "24.6 kB", False)
+
+
+def test_opening_goes_down_to_nodes() -> None:
+    """A module opens into child modules and its own nodes, leaves into the module that owns them."""
+    rows = _rows(ROOT, "head")
+    assert [row.name for row in rows.values() if row.depth == 2] == [
+        "AddmmBackward0",
+        "AccumulateGrad → bias",
+        "TBackward0",
+        "AccumulateGrad → weight",
+    ]
+
+
+def test_a_module_has_the_norm_over_its_parameters() -> None:
+    """Norms add as squares: the head's is that of its weight and bias together."""
+    table = statistics(0)
+    norms = table[[4, 5], STATISTICS.index("grad_norm")]
+    assert _rows(ROOT)["head"].grad_norm.text == f"{float(np.sqrt((norms**2).sum())):.3g}"
+
+
+def test_a_nonfinite_gradient_shows_in_every_module_around_it() -> None:
+    """One can follow it from the top down to the parameter."""
+    table = statistics(0)
+    table[0, STATISTICS.index("grad_nonfinite")] = 3
+    rows = fold_graph(graph(), PARAMETERS).rows(opened={ROOT, "encoder"}, statistics=table)
+    bad = {row.key for row in rows if row.grad_norm.text == "nan or inf"}
+    assert bad == {ROOT, "encoder", "encoder.0"}
+
+
+def test_a_step_without_a_graph_has_no_tree(tmp_path: Path) -> None:
+    """Graph-free recordings are an ordinary case."""
+    assert graph_tree(recorded(tmp_path / "run", steps=2, graphs=False), 1) is None
+    assert graph_tree(recorded(tmp_path / "with", steps=2), 1) is not None

@@ -1,0 +1,1 @@
+"""The terminal UI of graddebug: looks at a recording, and needs no torch to do so."""
