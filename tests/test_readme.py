@@ -35,7 +35,7 @@ def test_rules_are_all_in_the_table() -> None:
 
 def test_there_are_two_set_up_commands() -> None:
     """A newcomer needs `make demo` and `make test`, and nothing is installed by hand."""
-    commands = re.findall(r"^(?:make|pip|uv|conda|apt|python\d? -m (?:pip|venv)).*", README, re.MULTILINE)
+    commands = re.findall(r"^(?:make|pip|uv|conda|apt|python\d? -m (?:pip|venv))\b.*", README, re.MULTILINE)
     assert commands == ["make demo", "make test"]
 
 
