@@ -33,13 +33,13 @@ CATALOGUE = {
 }
 
 
-def test_codes_slugs_and_severities_are_public_api():
+def test_codes_slugs_and_severities_are_public_api() -> None:
     """They are never reused and never change silently."""
     assert {c: (r.slug, r.severity.word) for c, r in all_rules().items()} == CATALOGUE
 
 
 @pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
-def test_every_rule_explains_itself(rule):
+def test_every_rule_explains_itself(rule) -> None:
     """A title, why it matters, a fix, and an example with a wrong and a right half."""
     assert rule.title
     assert not rule.title.endswith(".")
@@ -52,11 +52,11 @@ def test_every_rule_explains_itself(rule):
 
 
 @pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
-def test_every_option_has_a_default(rule):
+def test_every_option_has_a_default(rule) -> None:
     """Options are attributes of the class."""
     assert all(hasattr(rule, option) for option in rule.options)
 
 
-def test_rules_are_sorted_by_code():
+def test_rules_are_sorted_by_code() -> None:
     """`graddebug rules` prints them so."""
     assert list(all_rules()) == sorted(all_rules())

@@ -16,6 +16,7 @@ from graddebug.records import (
     Site,
     StepEnd,
 )
+from typing import Never
 
 TABLE = [ParameterInfo(index=i, name=f"p{i}", shape=(1,), dtype="float32") for i in range(6)]
 
@@ -45,7 +46,7 @@ class Broken(Rule):
 
     code, slug, title, severity = "XX002", "broken", "Broken", Severity.NOTE
 
-    def on_step_over(self, event, ledger):
+    def on_step_over(self, event, ledger) -> Never:
         raise ZeroDivisionError("oops")
 
 
@@ -66,7 +67,7 @@ def engine(*rules, **fields):
     return Engine(TABLE, [], rules=rules, **fields)
 
 
-def test_feed_returns_only_what_is_new():
+def test_feed_returns_only_what_is_new() -> None:
     """The first sighting is news, the second a count."""
     judge = engine(EachBackward, options={"XX001": {"line": 3}})
     assert len(judge.feed(backward(0))) == 1
@@ -75,7 +76,7 @@ def test_feed_returns_only_what_is_new():
     assert (finding.count, finding.first_step, finding.last_step) == (2, 0, 1)
 
 
-def test_parameters_of_repeats_join():
+def test_parameters_of_repeats_join() -> None:
     """The same lines with other parameters are the same finding, and its words follow."""
     judge = engine(EachBackward, options={"each-backward": {"line": 3}})
     for order in range(4):
@@ -85,7 +86,7 @@ def test_parameters_of_repeats_join():
     assert finding.message == "Wrote p0, p1 and 2 more."
 
 
-def test_other_lines_are_another_finding():
+def test_other_lines_are_another_finding() -> None:
     """Ids differ with the lines, and are stable between runs."""
     one, two = engine(EachBackward), engine(EachBackward)
     for judge in (one, two):
@@ -95,7 +96,7 @@ def test_other_lines_are_another_finding():
     assert [f.id for f in one.findings] == [f.id for f in two.findings]
 
 
-def test_without_lines_parameters_tell_findings_apart():
+def test_without_lines_parameters_tell_findings_apart() -> None:
     """Nothing else could."""
     judge = engine(Unplaced)
     for written in ((0,), (1,), (0,)):
@@ -103,7 +104,7 @@ def test_without_lines_parameters_tell_findings_apart():
     assert [f.parameters for f in judge.findings] == [("p0",), ("p1",)]
 
 
-def test_a_failing_rule_warns_once_and_is_left_out():
+def test_a_failing_rule_warns_once_and_is_left_out() -> None:
     """Judging goes on without it."""
     judge = engine(Broken, EachBackward)
     with pytest.warns(RuntimeWarning, match="leaves out the rule XX002: it raised ZeroDivisionError: oops"):
@@ -114,7 +115,7 @@ def test_a_failing_rule_warns_once_and_is_left_out():
 
 
 @pytest.mark.parametrize("word", ["XX001", "each-backward"])
-def test_disabled_by_code_or_slug(word):
+def test_disabled_by_code_or_slug(word) -> None:
     """A disabled rule says nothing."""
     judge = engine(EachBackward, disabled=[word])
     judge.feed(backward(0))
@@ -122,19 +123,19 @@ def test_disabled_by_code_or_slug(word):
 
 
 @pytest.mark.parametrize("fields", [{"disabled": ["GD999"]}, {"options": {"GD999": {}}}])
-def test_unknown_rules_are_said(fields):
+def test_unknown_rules_are_said(fields) -> None:
     """A typing error must not disable nothing."""
     with pytest.raises(UsageError, match="There is no rule 'GD999'"):
         Engine(TABLE, [], **fields)
 
 
-def test_unknown_options_are_said():
+def test_unknown_options_are_said() -> None:
     """With those that there are."""
     with pytest.raises(UsageError, match="XX001 has no option 'lines'; its options are: line"):
         engine(EachBackward, options={"XX001": {"lines": 3}})
 
 
-def test_what_was_not_observable_is_kept():
+def test_what_was_not_observable_is_kept() -> None:
     """It is reported beside the findings."""
     event = NotObservable(step=0, order=0, what="nodes", reason="compiled")
     judge = Engine(TABLE, [])
@@ -142,7 +143,7 @@ def test_what_was_not_observable_is_kept():
     assert judge.not_observable == [event]
 
 
-def test_replay_finds_what_live_found(tell):
+def test_replay_finds_what_live_found(tell) -> None:
     """The same events give the same findings, with the tables as they were at the end."""
     story = tell()
     for _ in range(5):

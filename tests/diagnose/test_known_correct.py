@@ -9,13 +9,13 @@ import pytest
 from graddebug.records import OptimizerOwns
 
 
-def correct(story, *, reason="finished"):
+def correct(story, *, reason="finished") -> None:
     story.end(reason)
     assert story.alarms == []
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_accumulation_with_a_partial_tail(tell, n):
+def test_accumulation_with_a_partial_tail(tell, n) -> None:
     """N backwards, one step; the last window is flushed."""
     story = tell()
     for _ in range(3):
@@ -27,7 +27,7 @@ def test_accumulation_with_a_partial_tail(tell, n):
     correct(story)
 
 
-def test_accumulation_of_varying_length(tell):
+def test_accumulation_of_varying_length(tell) -> None:
     """The data decide how many backwards a step takes."""
     story, chance = tell(), random.Random(7)
     for _ in range(50):
@@ -49,7 +49,7 @@ def test_accumulation_of_varying_length(tell):
     ],
     ids=["optimizer", "module", "None", "zeroed"],
 )
-def test_cleared_anywhere_and_anyhow(tell, place, how):
+def test_cleared_anywhere_and_anyhow(tell, place, how) -> None:
     """Six ways to clear at three places, all right."""
     story = tell()
     for _ in range(5):
@@ -66,7 +66,7 @@ def test_cleared_anywhere_and_anyhow(tell, place, how):
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["zeros kept", "set to None"])
-def test_gan(tell, keep):
+def test_gan(tell, keep) -> None:
     """Two optimizers, leftovers cleared, two backwards for the discriminator."""
     story = tell(optimizers={"opt_d": ("D.w", "D.b"), "opt_g": ("G.w", "G.b")})
     for _ in range(30):
@@ -81,7 +81,7 @@ def test_gan(tell, keep):
     correct(story)
 
 
-def test_gan_with_many_critic_steps(tell):
+def test_gan_with_many_critic_steps(tell) -> None:
     """Five critic steps for each generator step, with a gradient penalty by autograd.grad."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     for _ in range(8):
@@ -96,7 +96,7 @@ def test_gan_with_many_critic_steps(tell):
     correct(story)
 
 
-def test_gan_with_one_training_function(tell):
+def test_gan_with_one_training_function(tell) -> None:
     """Clear, backward and step of both networks lie on the same three lines."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     for _ in range(9):
@@ -108,7 +108,7 @@ def test_gan_with_one_training_function(tell):
     assert story.codes == []
 
 
-def test_lbfgs(tell):
+def test_lbfgs(tell) -> None:
     """A line search: many closures, many clears in one step."""
     story = tell()
     for _ in range(6):
@@ -120,7 +120,7 @@ def test_lbfgs(tell):
     correct(story)
 
 
-def test_optimizer_in_backward(tell):
+def test_optimizer_in_backward(tell) -> None:
     """A hook steps and clears one parameter after the other while the backward runs."""
     story = tell(optimizers={f"opt_{name}": (name,) for name in "abcd"})
     for _ in range(25):
@@ -131,7 +131,7 @@ def test_optimizer_in_backward(tell):
     correct(story)
 
 
-def test_clearing_hook_inside_a_backward(tell):
+def test_clearing_hook_inside_a_backward(tell) -> None:
     """An update in a hook sets gradients to None before the backward is told of."""
     story = tell()
     for _ in range(5):
@@ -146,7 +146,7 @@ def test_clearing_hook_inside_a_backward(tell):
     correct(story)
 
 
-def test_sam_in_two_lines(tell):
+def test_sam_in_two_lines(tell) -> None:
     """Backward, perturb, clear, backward, step."""
     story = tell(optimizers={"base_optimizer": ("w",)})
     for _ in range(9):
@@ -158,7 +158,7 @@ def test_sam_in_two_lines(tell):
     correct(story)
 
 
-def test_sam_by_closure(tell):
+def test_sam_by_closure(tell) -> None:
     """The wrapper's step runs its closure and the base optimizer's step."""
     story = tell(optimizers={"sam": ("w",), "base": ("w",)})
     for _ in range(9):
@@ -173,7 +173,7 @@ def test_sam_by_closure(tell):
     correct(story)
 
 
-def test_lookahead(tell):
+def test_lookahead(tell) -> None:
     """A wrapper that steps its base and moves weights itself."""
     story = tell(optimizers={"lookahead": ("w", "v"), "base": ("w", "v")})
     for _ in range(9):
@@ -185,7 +185,7 @@ def test_lookahead(tell):
     correct(story)
 
 
-def test_reentrant_checkpoint(tell):
+def test_reentrant_checkpoint(tell) -> None:
     """Backwards nested in a backward write the inner parameters first."""
     story = tell()
     for _ in range(9):
@@ -200,7 +200,7 @@ def test_reentrant_checkpoint(tell):
     correct(story)
 
 
-def test_maml(tell):
+def test_maml(tell) -> None:
     """Inner gradients by autograd.grad, one outer backward."""
     story = tell()
     for _ in range(6):
@@ -212,7 +212,7 @@ def test_maml(tell):
     correct(story)
 
 
-def test_frozen_backbone(tell):
+def test_frozen_backbone(tell) -> None:
     """Half of what the optimizer holds is frozen from the start."""
     story = tell()
     story.freeze(("fc1.weight", "fc1.bias"))
@@ -224,7 +224,7 @@ def test_frozen_backbone(tell):
     correct(story)
 
 
-def test_mixture_of_experts(tell):
+def test_mixture_of_experts(tell) -> None:
     """Each step trains another random part."""
     experts = [f"experts.{i}.w" for i in range(8)]
     story, chance = tell("gate", *experts), random.Random(3)
@@ -237,7 +237,7 @@ def test_mixture_of_experts(tell):
     correct(story)
 
 
-def test_pcgrad(tell):
+def test_pcgrad(tell) -> None:
     """One autograd.grad a task, then gradients by hand."""
     story = tell()
     for _ in range(6):
@@ -249,7 +249,7 @@ def test_pcgrad(tell):
     correct(story)
 
 
-def test_dp_sgd(tell):
+def test_dp_sgd(tell) -> None:
     """Noise is added to gradients before the step."""
     story = tell()
     for _ in range(6):
@@ -261,7 +261,7 @@ def test_dp_sgd(tell):
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_scaler_that_skips_at_first(tell, fused):
+def test_scaler_that_skips_at_first(tell, fused) -> None:
     """The scale is too large for some steps; each loop starts with a clear."""
     story = tell()
     for i in range(12):
@@ -275,7 +275,7 @@ def test_scaler_that_skips_at_first(tell, fused):
     correct(story)
 
 
-def test_one_scaler_for_two_optimizers(tell):
+def test_one_scaler_for_two_optimizers(tell) -> None:
     """Two losses, two steps, cleared together."""
     story = tell(optimizers={"opt_a": ("a",), "opt_b": ("b",)})
     for _ in range(6):
@@ -288,7 +288,7 @@ def test_one_scaler_for_two_optimizers(tell):
     correct(story)
 
 
-def test_skip_on_a_spike(tell):
+def test_skip_on_a_spike(tell) -> None:
     """Now and then a step is left out and its gradients cleared."""
     story = tell()
     for i in range(60):
@@ -300,7 +300,7 @@ def test_skip_on_a_spike(tell):
     correct(story)
 
 
-def test_ppo_with_early_stop(tell):
+def test_ppo_with_early_stop(tell) -> None:
     """Several epochs over one rollout; the last backward may not be applied."""
     story, chance = tell(), random.Random(5)
     for _ in range(10):
@@ -313,7 +313,7 @@ def test_ppo_with_early_stop(tell):
     correct(story)
 
 
-def test_adversarial_training(tell):
+def test_adversarial_training(tell) -> None:
     """PGD writes parameter gradients nobody wants, then clears them."""
     story = tell()
     for _ in range(9):
@@ -326,7 +326,7 @@ def test_adversarial_training(tell):
     correct(story)
 
 
-def test_grad_cam_between_epochs(tell):
+def test_grad_cam_between_epochs(tell) -> None:
     """A backward in eval mode whose gradients are cleared."""
     story = tell()
     everything = story.set(None)
@@ -340,7 +340,7 @@ def test_grad_cam_between_epochs(tell):
     correct(story)
 
 
-def test_manual_sgd(tell):
+def test_manual_sgd(tell) -> None:
     """No optimizer at all: weights are changed under no_grad."""
     story = tell(optimizers={}, outside=("w", "b"))
     for _ in range(30):
@@ -350,7 +350,7 @@ def test_manual_sgd(tell):
     correct(story)
 
 
-def test_layer_local_training(tell):
+def test_layer_local_training(tell) -> None:
     """Each layer has its loss and its optimizer."""
     story = tell(optimizers={f"opt_{i}": (f"layer{i}.w",) for i in range(4)})
     for _ in range(25):
@@ -361,7 +361,7 @@ def test_layer_local_training(tell):
     correct(story)
 
 
-def test_teacher_in_the_watch(tell):
+def test_teacher_in_the_watch(tell) -> None:
     """A teacher under no_grad: no gradient, no optimizer."""
     story = tell(optimizers={"optimizer": ("student.w",)}, outside=("teacher.w",))
     for _ in range(30):
@@ -373,7 +373,7 @@ def test_teacher_in_the_watch(tell):
     correct(story)
 
 
-def test_parameters_added_later(tell):
+def test_parameters_added_later(tell) -> None:
     """Layers are unfrozen and given to the optimizer in the middle of training."""
     story = tell()
     late = ("fc1.weight", "fc1.bias")
@@ -390,7 +390,7 @@ def test_parameters_added_later(tell):
     correct(story)
 
 
-def test_learned_loss_weights(tell):
+def test_learned_loss_weights(tell) -> None:
     """A parameter that belongs to no module but to the optimizer."""
     story = tell("fc.w", "log_sigma", origins={"log_sigma": "optimizer"})
     for _ in range(30):
@@ -400,7 +400,7 @@ def test_learned_loss_weights(tell):
     correct(story)
 
 
-def test_style_transfer(tell):
+def test_style_transfer(tell) -> None:
     """The image is what learns; the network's gradients are nobody's."""
     story = tell(optimizers={"optimizer": ("image",)}, origins={"image": "optimizer"})
     for _ in range(30):
@@ -410,7 +410,7 @@ def test_style_transfer(tell):
     correct(story)
 
 
-def test_full_batch(tell):
+def test_full_batch(tell) -> None:
     """One step an epoch, one clear an epoch."""
     story = tell()
     for _ in range(9):
@@ -422,7 +422,7 @@ def test_full_batch(tell):
     correct(story)
 
 
-def test_gradient_cache(tell):
+def test_gradient_cache(tell) -> None:
     """Gradients of representations first, then one backward a chunk."""
     story = tell()
     for _ in range(6):
@@ -434,7 +434,7 @@ def test_gradient_cache(tell):
     correct(story)
 
 
-def test_keyboard_interrupt_in_a_window(tell):
+def test_keyboard_interrupt_in_a_window(tell) -> None:
     """A run may be cut anywhere."""
     story = tell()
     story.backward()

@@ -24,13 +24,13 @@ class Impostor(Foreign):
     code, slug = "GD101", "impostor"
 
 
-def offer(monkeypatch, name):
+def offer(monkeypatch, name) -> None:
     offers = [EntryPoint(name, f"{__name__}:{name}", registry.ENTRY_POINTS)]
     monkeypatch.setattr(EntryPoint, "load", lambda self: globals()[self.name])
     monkeypatch.setattr(registry, "entry_points", lambda group: offers)
 
 
-def test_a_third_partys_rule_joins(monkeypatch):
+def test_a_third_partys_rule_joins(monkeypatch) -> None:
     """Entry points add rules."""
     offer(monkeypatch, "Foreign")
     assert registry.all_rules()["XX001"] is Foreign
@@ -44,14 +44,14 @@ def test_a_third_partys_rule_joins(monkeypatch):
         ("missing", "KeyError: 'missing'"),
     ],
 )
-def test_a_broken_one_warns_and_is_left_out(monkeypatch, name, reason):
+def test_a_broken_one_warns_and_is_left_out(monkeypatch, name, reason) -> None:
     """Ours go on without it."""
     offer(monkeypatch, name)
     with pytest.warns(RuntimeWarning, match=reason):
         assert all(code.startswith("GD") for code in registry.all_rules())
 
 
-def test_our_own_duplicates_are_refused():
+def test_our_own_duplicates_are_refused() -> None:
     """Two rules in the folder with one code are a programming error."""
     module = "graddebug.diagnose.rules.stale_gradient"
     with pytest.raises(ValueError, match="the code GD101 belongs to another rule"):

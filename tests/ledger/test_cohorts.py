@@ -18,17 +18,17 @@ def table(size, frozen=()):
     ]
 
 
-def test_all_parameters_begin_together():
+def test_all_parameters_begin_together() -> None:
     """One cohort, however many parameters."""
     assert [cohort.members for cohort in Partition(table(1000))] == [tuple(range(1000))]
 
 
-def test_frozen_ones_begin_apart():
+def test_frozen_ones_begin_apart() -> None:
     """They have another life from the start."""
     assert [cohort.members for cohort in Partition(table(4, frozen=(1,)))] == [(0, 2, 3), (1,)]
 
 
-def test_an_event_that_touches_a_part_splits():
+def test_an_event_that_touches_a_part_splits() -> None:
     """The part gets a life of its own, with the same past."""
     parts = Partition(table(4))
     parts.of((0, 1, 2, 3))[0].life.windows_ever = 7
@@ -37,7 +37,7 @@ def test_an_event_that_touches_a_part_splits():
     assert [parts.life(i).windows_ever for i in range(4)] == [7, 8, 8, 7]
 
 
-def test_the_table_may_grow():
+def test_the_table_may_grow() -> None:
     """New parameters start a life of their own."""
     infos = table(2)
     parts = Partition(infos)
@@ -47,7 +47,7 @@ def test_the_table_may_grow():
 
 
 @given(SETS)
-def test_every_parameter_is_in_exactly_one_cohort(sets):
+def test_every_parameter_is_in_exactly_one_cohort(sets) -> None:
     """Whatever is asked for, cohorts are a partition, and each answer is made of whole ones."""
     parts = Partition(table(10))
     for wanted in sets:
@@ -56,7 +56,7 @@ def test_every_parameter_is_in_exactly_one_cohort(sets):
 
 
 @given(SETS)
-def test_cohorts_behave_like_single_parameters(sets):
+def test_cohorts_behave_like_single_parameters(sets) -> None:
     """Counting by cohort gives what counting by parameter gives."""
     parts, counts = Partition(table(10)), [0] * 10
     for wanted in sets:

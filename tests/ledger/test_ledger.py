@@ -55,21 +55,21 @@ def tell(ledger, *events):
     return [fact for event in events for fact in ledger.fold(event)]
 
 
-def test_a_backward_makes_fresh_gradient(books):
+def test_a_backward_makes_fresh_gradient(books) -> None:
     """One contribution, by its line."""
     tell(books, backward())
     (part,) = books.cohorts.life(0).fresh
     assert (part.line, part.count) == (line_of(at(1)), 1)
 
 
-def test_backwards_of_one_line_are_counted_not_kept(books):
+def test_backwards_of_one_line_are_counted_not_kept(books) -> None:
     """A thousand micro-batches take the room of one."""
     tell(books, *(backward(order) for order in range(1, 1001)))
     (part,) = books.cohorts.life(0).fresh
     assert (part.count, part.first.order, part.last.order) == (1000, 1, 1000)
 
 
-def test_a_step_moves_fresh_to_old(books):
+def test_a_step_moves_fresh_to_old(books) -> None:
     """After it returned the gradient is used."""
     (fact,) = tell(books, backward(), enter(), leave())
     assert isinstance(fact, Consumed)
@@ -80,14 +80,14 @@ def test_a_step_moves_fresh_to_old(books):
 
 
 @pytest.mark.parametrize("how", ["skipped", "failed"])
-def test_a_step_that_did_not_happen_uses_nothing(books, how):
+def test_a_step_that_did_not_happen_uses_nothing(books, how) -> None:
     """The gradient stays fresh, the optimizer has not stepped."""
     tell(books, backward(), enter(), leave(**{how: True}))
     assert books.cohorts.life(0).fresh_count == 1
     assert (books.optimizer(0).steps, books.window) == (0, 0)
 
 
-def test_used_contributions_are_folded(books):
+def test_used_contributions_are_folded(books) -> None:
     """Ten stale steps keep one old part with its first contribution."""
     for i in range(10):
         tell(books, backward(10 * i + 1), enter(10 * i + 3), leave(10 * i + 4, 10 * i + 3))
@@ -95,7 +95,7 @@ def test_used_contributions_are_folded(books):
     assert (old.count, old.first.first.order, old.newest.last.order, old.users[0].times) == (10, 1, 91, 10)
 
 
-def test_clearing_unused_gradient_is_told(books):
+def test_clearing_unused_gradient_is_told(books) -> None:
     """Clearing used gradient is not."""
     (discarded,) = tell(books, backward(), clear())
     assert isinstance(discarded, Discarded)
@@ -103,27 +103,27 @@ def test_clearing_unused_gradient_is_told(books):
     assert tell(books, backward(3), enter(4), leave(5, 4), clear(6))[1:] == []
 
 
-def test_a_clear_inside_a_step_comes_after_its_use(books):
+def test_a_clear_inside_a_step_comes_after_its_use(books) -> None:
     """An optimizer that clears its own gradients has used them."""
     facts = tell(books, backward(), enter(), clear(4), leave(5))
     assert [type(fact) for fact in facts] == [Consumed]
 
 
-def test_a_clear_inside_a_backward_comes_after_its_write(books):
+def test_a_clear_inside_a_backward_comes_after_its_write(books) -> None:
     """The backward is told of last, though it began first."""
     tell(books, clear(5), backward(4))
     life = books.cohorts.life(0)
     assert (life.fresh, life.windows_ever) == ((), 1)
 
 
-def test_closures_are_used_when_the_step_returns(books):
+def test_closures_are_used_when_the_step_returns(books) -> None:
     """With the gradients that are there then."""
     facts = tell(books, enter(1, ready=(), closure=True), backward(2), leave(3, 1, ready=ALL))
     assert [(fact.event.kind, fact.backwards) for fact in facts] == [("step_end", 1)]
     assert books.cohorts.life(0).old.count == 1
 
 
-def test_assignment_replaces_what_was_there(books):
+def test_assignment_replaces_what_was_there(books) -> None:
     """A gradient by hand has its own writer."""
     tell(books, backward(), GradientsEdited(step=0, order=2, site=at(9), params=(0,), how="assigned"))
     (part,) = books.cohorts.life(0).fresh
@@ -131,7 +131,7 @@ def test_assignment_replaces_what_was_there(books):
     assert books.cohorts.life(1).fresh[0].assigned is False
 
 
-def test_scaling_a_used_gradient_is_remembered_until_its_next_use(books):
+def test_scaling_a_used_gradient_is_remembered_until_its_next_use(books) -> None:
     """Momentum kept in the gradient."""
     edit = GradientsEdited(step=0, order=5, params=ALL, how="in place")
     tell(books, backward(), enter(), leave(), edit, backward(6))
@@ -141,7 +141,7 @@ def test_scaling_a_used_gradient_is_remembered_until_its_next_use(books):
     assert books.cohorts.life(0).rescaled is False
 
 
-def test_adding_to_a_bad_gradient_is_told(books):
+def test_adding_to_a_bad_gradient_is_told(books) -> None:
     """Only where it was bad, and only until it is cleared."""
     facts = tell(books, backward(nonfinite=(1,)), backward(2, nonfinite=(1,)))
     (fact,) = facts
@@ -150,14 +150,14 @@ def test_adding_to_a_bad_gradient_is_told(books):
     assert tell(books, clear(3), backward(4))[1:] == []
 
 
-def test_autograd_grad_writes_nothing(books):
+def test_autograd_grad_writes_nothing(books) -> None:
     """It does not touch .grad."""
     tell(books, backward(accumulates=False, written=()))
     assert books.cohorts.life(0).fresh == ()
     assert books.backwards == {}
 
 
-def test_windows_count_outermost_steps(books):
+def test_windows_count_outermost_steps(books) -> None:
     """A parameter counts the windows in which it was written, not the backwards."""
     for i in range(3):
         tell(
@@ -172,7 +172,7 @@ def test_windows_count_outermost_steps(books):
     assert books.cohorts.life(0).windows_since_clear == 0
 
 
-def test_ownership_follows_the_groups(books):
+def test_ownership_follows_the_groups(books) -> None:
     """What an optimizer gives up is unowned."""
     tell(books, OptimizerOwns(step=0, order=1, optimizer=0, params=(0, 1)))
     assert [cohort.members for cohort in books.unowned] == [(2, 3)]
@@ -180,7 +180,7 @@ def test_ownership_follows_the_groups(books):
     assert books.unowned == ()
 
 
-def test_freezing_is_a_parameters_own(books):
+def test_freezing_is_a_parameters_own(books) -> None:
     """The rest of its cohort goes on."""
     tell(books, TrainableChanged(step=0, order=1, params=(2,), requires_grad=False))
     assert [books.cohorts.life(p).trainable for p in ALL] == [True, True, False, True]
@@ -195,7 +195,7 @@ def test_freezing_is_a_parameters_own(books):
         ("optim.step(); scheduler.step()", "SGD"),
     ],
 )
-def test_an_optimizer_without_a_name_is_called_as_its_step_is(books, source, name):
+def test_an_optimizer_without_a_name_is_called_as_its_step_is(books, source, name) -> None:
     """The user's words, where the line has them."""
     books.optimizer_infos = [OptimizerInfo(index=0, name="SGD", type="SGD")]
     tell(books, enter(site=Site("train.py", 7, "f", excerpt=(source,), excerpt_start=7)))

@@ -27,7 +27,7 @@ while True:
 
 
 @pytest.mark.parametrize("steps", [1, 49, 230, 1000])
-def test_killed_run_keeps_every_committed_step(tmp_path: Path, steps: int):
+def test_killed_run_keeps_every_committed_step(tmp_path: Path, steps: int) -> None:
     """What commit returned from is in the recording, whatever happens next."""
     folder = tmp_path / "run"
     command = [sys.executable, "-c", WRITES_FOR_EVER, str(folder)]

@@ -88,7 +88,7 @@ def finish(run: SmallRun, end: str) -> None:
 
 
 @pytest.mark.parametrize(("end", "name"), CASES)
-def test_cut_anywhere(run: SmallRun, end: str, name: str):
+def test_cut_anywhere(run: SmallRun, end: str, name: str) -> None:
     """A file that ends too early leaves the steps before."""
     finish(run, end)
     path = run.folder / name
@@ -100,7 +100,7 @@ def test_cut_anywhere(run: SmallRun, end: str, name: str):
 
 
 @pytest.mark.parametrize(("end", "name"), CASES)
-def test_bit_flipped_anywhere(run: SmallRun, end: str, name: str):
+def test_bit_flipped_anywhere(run: SmallRun, end: str, name: str) -> None:
     """A flipped bit never changes what is read without a word."""
     finish(run, end)
     path = run.folder / name
@@ -113,14 +113,14 @@ def test_bit_flipped_anywhere(run: SmallRun, end: str, name: str):
 
 
 @pytest.mark.parametrize(("end", "name"), CASES)
-def test_file_missing(run: SmallRun, end: str, name: str):
+def test_file_missing(run: SmallRun, end: str, name: str) -> None:
     """A file that is gone is no reason for a traceback."""
     finish(run, end)
     (run.folder / name).unlink()
     check(run.folder)
 
 
-def test_lost_steps_are_noticed(run: SmallRun):
+def test_lost_steps_are_noticed(run: SmallRun) -> None:
     """A closed recording knows how many steps it had."""
     run.writer.close()
     path = run.folder / "rank00000" / "steps.bin"
@@ -132,7 +132,7 @@ def test_lost_steps_are_noticed(run: SmallRun):
     )
 
 
-def test_half_a_commit_is_noticed(run: SmallRun):
+def test_half_a_commit_is_noticed(run: SmallRun) -> None:
     """A step that was being committed when the run was killed is not read, and that is said."""
     path = run.folder / "rank00000" / "steps.bin"
     with changed(path, path.read_bytes()[:-50]):
@@ -142,7 +142,7 @@ def test_half_a_commit_is_noticed(run: SmallRun):
         assert "ends after 46 of 96 bytes" in recording.cut
 
 
-def test_damaged_events_are_noticed_in_replay(run: SmallRun):
+def test_damaged_events_are_noticed_in_replay(run: SmallRun) -> None:
     """Opening does not read all events; replay stops before damaged ones and the recording says so."""
     path = run.folder / "rank00000" / "events-000000.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
@@ -156,7 +156,7 @@ def test_damaged_events_are_noticed_in_replay(run: SmallRun):
         assert not recording.refresh()
 
 
-def test_damaged_row_does_not_hide_the_others(run: SmallRun):
+def test_damaged_row_does_not_hide_the_others(run: SmallRun) -> None:
     """A flipped bit in one step's numbers is an error for that step alone."""
     path = run.folder / "rank00000" / "hot-000001.npy"
     data = bytearray(path.read_bytes())
@@ -168,7 +168,7 @@ def test_damaged_row_does_not_hide_the_others(run: SmallRun):
         assert np.array_equal(recording.statistics(22), table_of(22))
 
 
-def test_damaged_findings_are_said(run: SmallRun):
+def test_damaged_findings_are_said(run: SmallRun) -> None:
     """Losing a finding loses no step, but is said."""
     path = run.folder / "findings.jsonl"
     with changed(path, path.read_bytes().replace(b"pile", b"tile")):
@@ -179,7 +179,7 @@ def test_damaged_findings_are_said(run: SmallRun):
         assert "findings.jsonl" in recording.cut
 
 
-def test_damaged_levels_are_noticed(small_run: Callable[..., SmallRun]):
+def test_damaged_levels_are_noticed(small_run: Callable[..., SmallRun]) -> None:
     """A flipped bit in the levels is no lowest or highest value."""
     run = small_run().steps(200)
     run.writer.close()

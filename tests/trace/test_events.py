@@ -54,7 +54,7 @@ class Wire:
 
 
 @pytest.mark.parametrize("kind", EVENTS.values(), ids=EVENTS)
-def test_every_field_of_every_event_comes_back(kind: type[Event]):
+def test_every_field_of_every_event_comes_back(kind: type[Event]) -> None:
     """An event of each kind with no field at its default is the same after storing."""
     (back,) = Wire().there_and_back(7, [full(kind)])
     assert back == full(kind)
@@ -62,7 +62,7 @@ def test_every_field_of_every_event_comes_back(kind: type[Event]):
 
 
 @pytest.mark.parametrize("kind", EVENTS.values(), ids=EVENTS)
-def test_every_default_comes_back(kind: type[Event]):
+def test_every_default_comes_back(kind: type[Event]) -> None:
     """An event with nothing but what it must have is the same after storing."""
     needed = {
         field.name: VALUES[str(field.type)]
@@ -73,14 +73,14 @@ def test_every_default_comes_back(kind: type[Event]):
     assert repr(back) == repr(kind(**needed))
 
 
-def test_excerpts_come_back():
+def test_excerpts_come_back() -> None:
     """The quoted source, which does not count in comparing sites, is stored too."""
     (back,) = Wire().there_and_back(0, [Backward(step=0, order=0, site=BACKWARD)])
     assert back.site is not None
     assert back.site.excerpt == BACKWARD.excerpt
 
 
-def test_repeated_events_cost_no_definitions():
+def test_repeated_events_cost_no_definitions() -> None:
     """A second step like the first defines nothing new."""
     wire = Wire()
     wire.there_and_back(0, events_of(0))
@@ -89,7 +89,7 @@ def test_repeated_events_cost_no_definitions():
     assert wire.defined == before
 
 
-def test_equal_forms_of_other_objects_are_one():
+def test_equal_forms_of_other_objects_are_one() -> None:
     """A set that was not interned by who made it is defined once all the same."""
     wire = Wire()
     for order in range(3):
@@ -98,7 +98,7 @@ def test_equal_forms_of_other_objects_are_one():
     assert wire.defined == 4  # the site, two sets (one empty), the form
 
 
-def test_step_and_order_out_of_line_are_kept():
+def test_step_and_order_out_of_line_are_kept() -> None:
     """Events that skip an order or belong to another step say so."""
     events: list[Event] = [
         RunEnd(step=2, order=5, reason="finished"),
@@ -123,7 +123,7 @@ def test_step_and_order_out_of_line_are_kept():
         {"step": "a", "order": 0, "events": [[1]]},
     ],
 )
-def test_what_are_no_events_is_damage(plain: object):
+def test_what_are_no_events_is_damage(plain: object) -> None:
     """Unknown forms, unknown numbers and mistyped ones are one error."""
     definitions = Definitions()
     definitions.learn({"site": {"file": "a", "line": 1, "function": "f"}}, parameters=0)
@@ -132,7 +132,7 @@ def test_what_are_no_events_is_damage(plain: object):
         decode_events(plain, definitions.forms)
 
 
-def test_missing_number_is_damage():
+def test_missing_number_is_damage() -> None:
     """An event that must say which step it ends cannot leave it out."""
     definitions = Definitions()
     definitions.learn({"event": {"kind": "step_end", "optimizer": 0}}, parameters=0)
@@ -151,7 +151,7 @@ def test_missing_number_is_damage():
         {"kind": "cleared", "how": "x"},
     ],
 )
-def test_what_is_no_form_is_damage(form: object):
+def test_what_is_no_form_is_damage(form: object) -> None:
     """A form of an unknown kind, with an unknown, mistyped, missing or undefined field is refused."""
     with pytest.raises(Damaged):
         Definitions().learn({"event": form}, parameters=0)

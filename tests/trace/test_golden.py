@@ -23,12 +23,12 @@ def table_of(step: int, parameters: int = 2) -> list[list[float]]:
     return [[step * 1000 + parameter * 9 + column for column in range(9)] for parameter in range(parameters)]
 
 
-def test_every_version_has_a_golden_recording():
+def test_every_version_has_a_golden_recording() -> None:
     """Whoever raises the version adds a recording of it."""
     assert sorted(path.name for path in GOLDEN.iterdir()) == [f"v{n}" for n in range(1, VERSION + 1)]
 
 
-def test_v1_tables():
+def test_v1_tables() -> None:
     """Who ran, what the model was, what was found, how it ended."""
     recording = Recording.open(V1 / "closed")
     (finding,) = recording.findings
@@ -41,14 +41,14 @@ def test_v1_tables():
     assert (recording.closed, recording.cut, recording.dropped) == ("exception", None, None)
 
 
-def test_v1_graph():
+def test_v1_graph() -> None:
     """A graph with an edge and a saved tensor."""
     first, second = Recording.open(V1 / "closed").graph("00ff").nodes
     assert (first.op, first.next) == ("MseLossBackward0", ((1, 0),))
     assert (second.module, second.saved[0].shape, second.saved_bytes) == ("fc", (4, 2), 32)
 
 
-def test_v1_steps():
+def test_v1_steps() -> None:
     """Steps with and without loss scale and graph, and a loss that is NaN."""
     recording = Recording.open(V1 / "closed")
     assert [step.loss for step in recording.steps[:3]] == [1.0, 0.5, 1 / 3]
@@ -59,7 +59,7 @@ def test_v1_steps():
     assert math.isnan(last.loss)
 
 
-def test_v1_events():
+def test_v1_events() -> None:
     """Every kind of event, and the tail after the last step."""
     expected = json.loads((V1 / "events.json").read_text())
     events = list(Recording.open(V1 / "closed").events(first=19))
@@ -71,7 +71,7 @@ def test_v1_events():
 
 
 @pytest.mark.parametrize(("name", "steps"), [("closed", 21), ("killed", 20), ("thinned", 60)])
-def test_v1_statistics(name: str, steps: int):
+def test_v1_statistics(name: str, steps: int) -> None:
     """Every row that was kept, by step and as a series."""
     recording = Recording.open(V1 / name)
     assert (len(recording), recording.cut) == (steps, None)
@@ -81,14 +81,14 @@ def test_v1_statistics(name: str, steps: int):
         assert recording.statistics(step)[:2].tolist() == table_of(step)
 
 
-def test_v1_grown_model():
+def test_v1_grown_model() -> None:
     """A parameter that was found at step 20 is NaN before."""
     recording = Recording.open(V1 / "closed")
     assert recording.statistics(20).tolist() == table_of(20, 3)
     assert np.isnan(recording.statistics(19)[2]).all()
 
 
-def test_v1_killed():
+def test_v1_killed() -> None:
     """A recording without an end, its last segment still hot."""
     recording = Recording.open(V1 / "killed")
     assert recording.closed is None
@@ -96,7 +96,7 @@ def test_v1_killed():
     assert len(list(recording.events())) == 60
 
 
-def test_v1_thinned():
+def test_v1_thinned() -> None:
     """A recording that met its size cap says what it lost."""
     recording = Recording.open(V1 / "thinned")
     assert recording.series(0, "grad_norm")[0].tolist() == [0, 16, 32, *range(48, 60)]

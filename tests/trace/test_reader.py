@@ -16,7 +16,7 @@ def opened(run: SmallRun) -> Recording:
     return Recording.open(run.folder)
 
 
-def test_steps_come_back(small_run: Make):
+def test_steps_come_back(small_run: Make) -> None:
     """Steps are a list of records, from the front, the back and in slices."""
     recording = opened(small_run().steps(5))
     assert list(recording.steps) == [record_of(step) for step in range(5)]
@@ -25,7 +25,7 @@ def test_steps_come_back(small_run: Make):
     assert (recording.first_step, recording.last_step, len(recording)) == (0, 4, 5)
 
 
-def test_tables_come_back(small_run: Make):
+def test_tables_come_back(small_run: Make) -> None:
     """Who ran, with which parameters, optimizers, graphs and findings."""
     run = small_run()
     run.writer.finding(finding())
@@ -38,7 +38,7 @@ def test_tables_come_back(small_run: Make):
     assert (recording.closed, recording.cut, recording.dropped) == ("finished", None, None)
 
 
-def test_absent_loss_is_not_zero(small_run: Make):
+def test_absent_loss_is_not_zero(small_run: Make) -> None:
     """A step without a loss has None, one whose loss is NaN has NaN."""
     run = small_run()
     run.writer.commit(StepRecord(step=0, time=0.0, duration=0.0), None)
@@ -50,7 +50,7 @@ def test_absent_loss_is_not_zero(small_run: Make):
     assert np.isnan(recording.losses()[1]).all()
 
 
-def test_events_come_back(small_run: Make):
+def test_events_come_back(small_run: Make) -> None:
     """All events in order, or those of some steps."""
     recording = opened(small_run().steps(6))
     assert list(recording.events()) == [event for step in range(6) for event in events_of(step)]
@@ -58,7 +58,7 @@ def test_events_come_back(small_run: Make):
     assert list(recording.events(first=5)) == events_of(5)
 
 
-def test_statistics_come_back(small_run: Make):
+def test_statistics_come_back(small_run: Make) -> None:
     """Each step's table, from a hot segment and from a sealed one."""
     run = small_run().steps(20)
     hot = Recording.open(run.folder)
@@ -68,7 +68,7 @@ def test_statistics_come_back(small_run: Make):
         assert all(np.array_equal(recording.statistics(step), table_of(step)) for step in range(20))
 
 
-def test_series_come_back(small_run: Make):
+def test_series_come_back(small_run: Make) -> None:
     """One statistic over all steps, from a hot segment and from a sealed one."""
     run = small_run().steps(20)
     for recording in (Recording.open(run.folder), opened(run)):
@@ -77,7 +77,7 @@ def test_series_come_back(small_run: Make):
         assert values.tolist() == [table_of(step)[1, 3] for step in range(20)]
 
 
-def test_series_over_many_segments(small_run: Make, monkeypatch: pytest.MonkeyPatch):
+def test_series_over_many_segments(small_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """A series goes on over the borders of segments."""
     monkeypatch.setattr(segments, "ROWS_AT_MOST", 70)
     recording = opened(small_run().steps(400))
@@ -86,7 +86,7 @@ def test_series_over_many_segments(small_run: Make, monkeypatch: pytest.MonkeyPa
     assert values.tolist() == (steps * 1000).tolist() == [step * 1000 for step in range(400)]
 
 
-def test_parameters_found_later_are_nan_before(small_run: Make):
+def test_parameters_found_later_are_nan_before(small_run: Make) -> None:
     """A model that grows gets wider tables; earlier steps say NaN about the new ones."""
     run = small_run().steps(3)
     run.add_parameters(1, start=2)
@@ -98,7 +98,7 @@ def test_parameters_found_later_are_nan_before(small_run: Make):
     assert np.isnan(recording.series(2, "grad_norm")[1][:3]).all()
 
 
-def test_unmeasured_steps(small_run: Make):
+def test_unmeasured_steps(small_run: Make) -> None:
     """A step without a table reads as NaN and is left out of series."""
     run = small_run().steps(2)
     run.writer.commit(record_of(2), None)
@@ -109,7 +109,7 @@ def test_unmeasured_steps(small_run: Make):
 
 
 @pytest.mark.parametrize("points", [1, 3, 10, 299, 1000])
-def test_overview_holds_the_extremes(small_run: Make, points: int):
+def test_overview_holds_the_extremes(small_run: Make, points: int) -> None:
     """However few the points, lowest and highest are those of the series."""
     recording = opened(small_run().steps(300))
     steps, low, high = recording.overview(1, "grad_norm", points)
@@ -120,12 +120,12 @@ def test_overview_holds_the_extremes(small_run: Make, points: int):
     assert (np.diff(steps) > 0).all()
 
 
-def test_overview_of_nothing(small_run: Make):
+def test_overview_of_nothing(small_run: Make) -> None:
     """Before the first step an overview is empty."""
     assert [len(column) for column in opened(small_run()).overview(0, "grad_norm", 10)] == [0, 0, 0]
 
 
-def test_unknown_questions(small_run: Make):
+def test_unknown_questions(small_run: Make) -> None:
     """What is not there is said to be not there, each in its own way."""
     recording = opened(small_run().steps(1))
     with pytest.raises(KeyError):
@@ -142,7 +142,7 @@ def test_unknown_questions(small_run: Make):
         recording.series(0, "norm")
 
 
-def test_follows_a_growing_recording(small_run: Make):
+def test_follows_a_growing_recording(small_run: Make) -> None:
     """Refreshing reads what was added, and says whether there was anything."""
     run = small_run()
     recording = Recording.open(run.folder)
@@ -156,7 +156,7 @@ def test_follows_a_growing_recording(small_run: Make):
     assert list(recording.events(149)) == events_of(149)
 
 
-def test_follows_findings_parameters_and_the_end(small_run: Make):
+def test_follows_findings_parameters_and_the_end(small_run: Make) -> None:
     """Refreshing sees everything, not only steps."""
     run = small_run()
     recording = Recording.open(run.folder)
@@ -169,7 +169,7 @@ def test_follows_findings_parameters_and_the_end(small_run: Make):
     assert (len(recording.findings), len(recording.parameters), recording.closed) == (1, 3, "interrupted")
 
 
-def test_follows_into_sealed_and_thinned_segments(small_run: Make):
+def test_follows_into_sealed_and_thinned_segments(small_run: Make) -> None:
     """A reader that has a hot segment open goes on when it is sealed under it."""
     run = small_run(size_cap=40_000).steps(5)
     recording = Recording.open(run.folder)
@@ -180,14 +180,14 @@ def test_follows_into_sealed_and_thinned_segments(small_run: Make):
     assert recording.series(0, "grad_norm")[0][-1] == 204
 
 
-def test_growing_never_looks_cut(small_run: Make):
+def test_growing_never_looks_cut(small_run: Make) -> None:
     """A live recording is not damaged because it is not finished."""
     run = small_run().steps(10)
     recording = Recording.open(run.folder)
     assert (recording.closed, recording.cut) == (None, None)
 
 
-def test_damaged_graph(small_run: Make):
+def test_damaged_graph(small_run: Make) -> None:
     """A damaged graph is one error; the rest stays readable."""
     run = small_run().steps(2)
     path = run.folder / "graphs" / "00ff.json.z"
@@ -198,7 +198,7 @@ def test_damaged_graph(small_run: Make):
     assert len(list(recording.events())) == 6
 
 
-def test_graph_under_another_name(small_run: Make):
+def test_graph_under_another_name(small_run: Make) -> None:
     """A graph file that was renamed does not pass for another."""
     run = small_run()
     (run.folder / "graphs" / "00ff.json.z").rename(run.folder / "graphs" / "beef.json.z")

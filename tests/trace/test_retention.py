@@ -28,7 +28,7 @@ def kept(recording: Recording) -> list[int]:
     return [int(step) for step in recording.series(0, "grad_norm")[0]]
 
 
-def test_below_the_cap_nothing_goes(small_run: Make):
+def test_below_the_cap_nothing_goes(small_run: Make) -> None:
     """A recording that fits keeps everything and says nothing."""
     run = small_run().steps(300)
     run.writer.close()
@@ -37,14 +37,14 @@ def test_below_the_cap_nothing_goes(small_run: Make):
     assert recording.dropped is None
 
 
-def test_stays_below_the_cap(small_run: Make):
+def test_stays_below_the_cap(small_run: Make) -> None:
     """Ten times as many steps as fit end up within the cap and a segment."""
     run = wide(small_run).steps(2000, parameters=50)
     run.writer.close()
     assert CAP // 2 < size_of(run.folder) < CAP
 
 
-def test_the_older_the_thinner(small_run: Make):
+def test_the_older_the_thinner(small_run: Make) -> None:
     """The newest steps are whole, older ones every second, fourth … and what is kept is right."""
     run = wide(small_run).steps(2000, parameters=50)
     run.writer.close()
@@ -57,7 +57,7 @@ def test_the_older_the_thinner(small_run: Make):
     assert np.isnan(recording.statistics(steps[0] + 1)).all()
 
 
-def test_steps_around_a_finding_stay(small_run: Make):
+def test_steps_around_a_finding_stay(small_run: Make) -> None:
     """The neighbourhood of a finding survives thinning, its far surroundings do not."""
     run = wide(small_run).steps(100, parameters=50)
     run.writer.finding(finding(first_step=100, last_step=100))
@@ -68,7 +68,7 @@ def test_steps_around_a_finding_stay(small_run: Make):
     assert not steps >= set(range(100 + WINDOW, 400))
 
 
-def test_it_says_what_it_dropped(small_run: Make):
+def test_it_says_what_it_dropped(small_run: Make) -> None:
     """The sentence counts what is left."""
     run = wide(small_run).steps(2000, parameters=50)
     run.writer.close()
@@ -79,7 +79,7 @@ def test_it_says_what_it_dropped(small_run: Make):
     assert len(recording) == 2000
 
 
-def test_oldest_events_go_when_they_are_the_most(small_run: Make):
+def test_oldest_events_go_when_they_are_the_most(small_run: Make) -> None:
     """A run of many events drops its oldest block of them, and replay begins after it."""
     run = small_run(size_cap=200_000)
     for step in range(300):
@@ -96,7 +96,7 @@ def test_oldest_events_go_when_they_are_the_most(small_run: Make):
     assert recording.cut is None
 
 
-def test_overview_of_a_thinned_recording(small_run: Make):
+def test_overview_of_a_thinned_recording(small_run: Make) -> None:
     """Low and high come from what is left."""
     run = wide(small_run).steps(2000, parameters=50)
     run.writer.close()
@@ -107,7 +107,7 @@ def test_overview_of_a_thinned_recording(small_run: Make):
     assert (np.diff(steps) > 0).all()
 
 
-def test_events_stay_while_statistics_go(small_run: Make):
+def test_events_stay_while_statistics_go(small_run: Make) -> None:
     """Thinning statistics does not touch the events."""
     run = wide(small_run).steps(1000, parameters=50)
     run.writer.close()
@@ -115,7 +115,7 @@ def test_events_stay_while_statistics_go(small_run: Make):
     assert events[:3] == events_of(0)
 
 
-def test_segments_fit_the_cap():
+def test_segments_fit_the_cap() -> None:
     """A segment takes an eighth of the cap at most, and 16 MiB, but always some rows."""
     assert rows_in_segment(width=1, size_cap=2**31) == 8192
     assert rows_in_segment(width=1000, size_cap=2**31) == 16 * 2**20 // 36_000

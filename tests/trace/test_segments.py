@@ -19,7 +19,7 @@ def writer(folder: Path, sealed: list[int]) -> SegmentWriter:
     return SegmentWriter(folder, size_cap=2**31, after_seal=sealed.append)
 
 
-def test_hot_segment_is_a_proper_array(tmp_path: Path):
+def test_hot_segment_is_a_proper_array(tmp_path: Path) -> None:
     """Numpy alone reads a segment that is still being written."""
     hot = HotSegment(tmp_path, index=0, width=2, capacity=4)
     hot.append(table(1))
@@ -30,7 +30,7 @@ def test_hot_segment_is_a_proper_array(tmp_path: Path):
     hot.close()
 
 
-def test_full_segment_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_full_segment_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row after the last that fits begins a new segment; the old one is transposed."""
     monkeypatch.setattr(segments, "ROWS_AT_MOST", 16)
     sealed: list[int] = []
@@ -43,7 +43,7 @@ def test_full_segment_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not list(tmp_path.glob("hot-*"))
 
 
-def test_wider_table_begins_a_segment(tmp_path: Path):
+def test_wider_table_begins_a_segment(tmp_path: Path) -> None:
     """Every segment has one width."""
     sealed: list[int] = []
     written = writer(tmp_path, sealed)
@@ -53,7 +53,7 @@ def test_wider_table_begins_a_segment(tmp_path: Path):
     assert np.load(tmp_path / "seg-000001-0.npy").shape == (3, 9, 1)
 
 
-def test_no_table_takes_no_row(tmp_path: Path):
+def test_no_table_takes_no_row(tmp_path: Path) -> None:
     """A step without statistics has no place."""
     written = writer(tmp_path, [])
     assert written.append(None).segment == -1
@@ -61,7 +61,7 @@ def test_no_table_takes_no_row(tmp_path: Path):
     assert names(tmp_path) == []
 
 
-def test_failed_sealing_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_failed_sealing_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the sealed twin cannot be written, the hot file stays with every row."""
     sealed: list[int] = []
     written = writer(tmp_path, sealed)
@@ -72,7 +72,7 @@ def test_failed_sealing_loses_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert np.load(tmp_path / "hot-000000.npy")[0, 0, 0] == 5
 
 
-def test_model_without_parameters(tmp_path: Path):
+def test_model_without_parameters(tmp_path: Path) -> None:
     """A table of no rows is a table too."""
     written = writer(tmp_path, [])
     assert written.append(table(1, width=0)).row == 0

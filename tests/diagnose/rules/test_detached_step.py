@@ -5,12 +5,12 @@ from __future__ import annotations
 from graddebug.records import Backward
 
 
-def in_vain(story, *, reached=(), at=41):
+def in_vain(story, *, reached=(), at=41) -> None:
     """A backward whose graph ends elsewhere."""
     story.tell(Backward, at=at, source="loss.backward()", written=(), reached=story.set(reached), nodes=7)
 
 
-def test_the_only_backward_reaches_nobody(tell, lines):
+def test_the_only_backward_reaches_nobody(tell, lines) -> None:
     """It fires at the first step."""
     story = tell()
     in_vain(story)
@@ -19,7 +19,7 @@ def test_the_only_backward_reaches_nobody(tell, lines):
     assert story.codes == ["GD303"]
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix."""
     story = tell()
     in_vain(story)
@@ -36,7 +36,7 @@ def test_wording(tell):
     )
 
 
-def gan(story, *, steps, reached):
+def gan(story, *, steps, reached) -> None:
     for _ in range(steps):
         story.clear("opt_d")
         story.backward(("D",), at=50)
@@ -46,7 +46,7 @@ def gan(story, *, steps, reached):
         story.step("opt_g", at=61)
 
 
-def test_detached_generator(tell):
+def test_detached_generator(tell) -> None:
     """Its loss reaches the discriminator only: told after three windows."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     gan(story, steps=2, reached=("D",))
@@ -56,14 +56,14 @@ def test_detached_generator(tell):
     assert story.found("GD303").parameters == ("G",)
 
 
-def test_attached_generator_is_right(tell):
+def test_attached_generator_is_right(tell) -> None:
     """The nearest correct program."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     gan(story, steps=9, reached=("D", "G"))
     assert story.codes == []
 
 
-def test_tasks_that_take_turns_are_right(tell):
+def test_tasks_that_take_turns_are_right(tell) -> None:
     """Both optimizers step each time, one task's gradients at a time."""
     story = tell(optimizers={"opt_a": ("a",), "opt_b": ("b",)})
     for i in range(12):
@@ -75,7 +75,7 @@ def test_tasks_that_take_turns_are_right(tell):
     assert story.codes == []
 
 
-def test_nothing_trainable_is_another_matter(tell):
+def test_nothing_trainable_is_another_matter(tell) -> None:
     """An optimizer over frozen parameters only."""
     story = tell()
     story.freeze(story.names)

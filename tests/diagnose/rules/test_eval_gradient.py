@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 
-def leak(story, *, training=True):
+def leak(story, *, training=True) -> None:
     everything = story.set(None)
     story.backward(at=20, written_in_eval=everything)
     story.backward(at=41)
     story.step(in_train_mode=everything if training else ())
 
 
-def test_validation_backward_leaks(tell, lines):
+def test_validation_backward_leaks(tell, lines) -> None:
     """The line in eval mode and the step are named."""
     story = tell()
     leak(story)
@@ -18,7 +18,7 @@ def test_validation_backward_leaks(tell, lines):
     assert story.codes == ["GD105"]
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix."""
     story = tell()
     leak(story)
@@ -35,14 +35,14 @@ def test_wording(tell):
     )
 
 
-def test_training_in_eval_mode_is_right(tell):
+def test_training_in_eval_mode_is_right(tell) -> None:
     """Some programs train in eval mode on purpose."""
     story = tell()
     leak(story, training=False)
     assert story.codes == []
 
 
-def test_cleared_before_training_goes_on_is_right(tell):
+def test_cleared_before_training_goes_on_is_right(tell) -> None:
     """What was cleared was not applied."""
     story = tell()
     everything = story.set(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 GAN = {"opt_d": ("D.weight",), "opt_g": ("G.weight",)}
 
 
-def gan(story, *, steps, clear_d_late=False):
+def gan(story, *, steps, clear_d_late=False) -> None:
     for _ in range(steps):
         if not clear_d_late:
             story.clear("opt_d")
@@ -18,7 +18,7 @@ def gan(story, *, steps, clear_d_late=False):
         story.step("opt_g", at=61)
 
 
-def test_generators_leftover_in_the_discriminator(tell, lines):
+def test_generators_leftover_in_the_discriminator(tell, lines) -> None:
     """D is cleared after its step only, so G's backward stays in it."""
     story = tell(optimizers=GAN)
     gan(story, steps=2, clear_d_late=True)
@@ -28,7 +28,7 @@ def test_generators_leftover_in_the_discriminator(tell, lines):
     assert story.codes == ["GD104"]
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix name both optimizers and lines."""
     story = tell(optimizers=GAN)
     gan(story, steps=2, clear_d_late=True)
@@ -43,7 +43,7 @@ def test_wording(tell):
     )
 
 
-def test_leftover_cleared_before_the_backward_is_right(tell):
+def test_leftover_cleared_before_the_backward_is_right(tell) -> None:
     """A GAN done right."""
     story = tell(optimizers=GAN)
     gan(story, steps=5)
@@ -51,7 +51,7 @@ def test_leftover_cleared_before_the_backward_is_right(tell):
     assert story.codes == []
 
 
-def test_two_losses_for_one_step_are_right(tell):
+def test_two_losses_for_one_step_are_right(tell) -> None:
     """Two lines write one optimizer's gradients, then it steps."""
     story = tell()
     for _ in range(3):
@@ -62,7 +62,7 @@ def test_two_losses_for_one_step_are_right(tell):
     assert story.codes == []
 
 
-def test_two_accumulation_lengths_on_one_line_are_right(tell):
+def test_two_accumulation_lengths_on_one_line_are_right(tell) -> None:
     """One loss line, one optimizer stepping each time and one every second time."""
     story = tell(optimizers={"opt_a": ("a",), "opt_b": ("b",)})
     for i in range(6):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def test_create_graph_in_backward(tell, lines):
+def test_create_graph_in_backward(tell, lines) -> None:
     """The backward and the step are named."""
     story = tell()
     story.backward(create_graph=True)
@@ -22,7 +22,7 @@ def test_create_graph_in_backward(tell, lines):
     )
 
 
-def test_autograd_grad_is_right(tell):
+def test_autograd_grad_is_right(tell) -> None:
     """A gradient penalty by autograd.grad leaves plain gradients."""
     story = tell()
     for _ in range(3):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-def evaluate(story, *, forwards, module="model"):
+def evaluate(story, *, forwards, module="model") -> None:
     for _ in range(forwards):
         order = story.forward(training=False, module=module, at=70)
         story.release(order, module=module, saved_bytes=3 * 2**20)
 
 
-def train(story, *, steps, **fields):
+def train(story, *, steps, **fields) -> None:
     for _ in range(steps):
         order = story.forward(**fields)
         story.backward(forwards=(order,))
@@ -17,7 +17,7 @@ def train(story, *, steps, **fields):
         story.clear("optimizer")
 
 
-def test_three_in_a_row(tell, lines):
+def test_three_in_a_row(tell, lines) -> None:
     """Two may be chance."""
     story = tell()
     train(story, steps=1)
@@ -34,7 +34,7 @@ def test_three_in_a_row(tell, lines):
     assert finding.fix == "Put `with torch.no_grad():` (or `torch.inference_mode()`) around train.py:70."
 
 
-def test_a_program_that_only_evaluates_is_told_at_the_end(tell):
+def test_a_program_that_only_evaluates_is_told_at_the_end(tell) -> None:
     """It could still have trained in eval mode."""
     story = tell()
     evaluate(story, forwards=5)
@@ -43,7 +43,7 @@ def test_a_program_that_only_evaluates_is_told_at_the_end(tell):
     assert story.codes == ["GD304"]
 
 
-def test_training_in_eval_mode_disproves_it(tell):
+def test_training_in_eval_mode_disproves_it(tell) -> None:
     """Acting builds graphs, the update uses one: a policy in eval mode."""
     story = tell()
     for _ in range(3):
@@ -53,7 +53,7 @@ def test_training_in_eval_mode_disproves_it(tell):
     assert story.codes == []
 
 
-def test_no_graph_is_right(tell):
+def test_no_graph_is_right(tell) -> None:
     """Under no_grad nothing is built, nothing released."""
     story = tell()
     train(story, steps=1)
@@ -63,7 +63,7 @@ def test_no_graph_is_right(tell):
     assert story.codes == []
 
 
-def test_acting_in_train_mode_is_silent(tell):
+def test_acting_in_train_mode_is_silent(tell) -> None:
     """Thousands of forwards of a policy that is in train mode."""
     story = tell()
     for _ in range(9):

@@ -5,7 +5,7 @@ from __future__ import annotations
 TWO = {"g_optimizer": ("G",), "d_optimizer": ("D",)}
 
 
-def train(story, *, steps, d_steps_from=None):
+def train(story, *, steps, d_steps_from=None) -> None:
     for i in range(steps):
         story.clear("d_optimizer")
         story.clear("g_optimizer")
@@ -15,7 +15,7 @@ def train(story, *, steps, d_steps_from=None):
             story.step("d_optimizer", at=52)
 
 
-def test_never_steps_while_the_other_does(tell, lines):
+def test_never_steps_while_the_other_does(tell, lines) -> None:
     """After twenty windows it is told."""
     story = tell(optimizers=TWO)
     train(story, steps=19)
@@ -25,7 +25,7 @@ def test_never_steps_while_the_other_does(tell, lines):
     assert (finding.parameters, lines(finding)) == (("D",), {"backward": 50, "step": 51})
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix name both optimizers."""
     story = tell(optimizers=TWO)
     train(story, steps=20)
@@ -40,7 +40,7 @@ def test_wording(tell):
     )
 
 
-def test_warm_up_that_ends_in_time_is_right(tell):
+def test_warm_up_that_ends_in_time_is_right(tell) -> None:
     """An optimizer may start late."""
     story = tell(optimizers=TWO)
     train(story, steps=60, d_steps_from=15)

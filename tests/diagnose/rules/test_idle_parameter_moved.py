@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-def train(story, moved=(), *, written=("fc1.weight", "fc1.bias")):
+def train(story, moved=(), *, written=("fc1.weight", "fc1.bias")) -> None:
     story.clear("optimizer", to_none=False)
     story.backward(written)
     story.step(moved_idle=moved)
 
 
-def test_momentum_on_zeros(tell, lines):
+def test_momentum_on_zeros(tell, lines) -> None:
     """Zeros instead of None keep an unused branch moving."""
     story = tell()
     story.backward()
@@ -25,7 +25,7 @@ def test_momentum_on_zeros(tell, lines):
     )
 
 
-def test_frozen_in_the_middle(tell):
+def test_frozen_in_the_middle(tell) -> None:
     """A frozen parameter with an old gradient is told apart."""
     story = tell()
     train(story, written=None)
@@ -36,7 +36,7 @@ def test_frozen_in_the_middle(tell):
     assert finding.fix == "When you freeze them, set their `.grad` to None or take them out of `optimizer`."
 
 
-def test_nothing_moved_is_right(tell):
+def test_nothing_moved_is_right(tell) -> None:
     """With None the step skips them."""
     story = tell()
     for _ in range(3):
@@ -44,7 +44,7 @@ def test_nothing_moved_is_right(tell):
     assert story.codes == []
 
 
-def test_moved_inside_a_wrapper_is_on_purpose(tell):
+def test_moved_inside_a_wrapper_is_on_purpose(tell) -> None:
     """Lookahead moves weights by interpolation."""
     story = tell(optimizers={"outer": ("w", "v"), "base": ("w", "v")})
     story.backward(("w",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def test_leaf_root(tell, lines):
+def test_leaf_root(tell, lines) -> None:
     """It fires at the backward, and the empty step is not told again."""
     story = tell()
     for _ in range(5):
@@ -14,7 +14,7 @@ def test_leaf_root(tell, lines):
     assert story.codes == ["GD301"]
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix."""
     story = tell()
     story.backward((), leaf_root=True)
@@ -28,7 +28,7 @@ def test_wording(tell):
     )
 
 
-def test_a_parameter_as_root_is_right(tell):
+def test_a_parameter_as_root_is_right(tell) -> None:
     """A regulariser that is a parameter itself."""
     story = tell()
     story.backward(("fc1.bias",), leaf_root=True)
@@ -36,7 +36,7 @@ def test_a_parameter_as_root_is_right(tell):
     assert story.codes == []
 
 
-def test_a_loss_with_a_graph_is_right(tell):
+def test_a_loss_with_a_graph_is_right(tell) -> None:
     """The nearest correct program."""
     story = tell()
     story.backward()

@@ -6,14 +6,14 @@ WRITTEN = ("fc1.weight", "fc1.bias")
 SILENT = ("fc2.weight", "fc2.bias")
 
 
-def train(story, *, steps, written=WRITTEN):
+def train(story, *, steps, written=WRITTEN) -> None:
     for _ in range(steps):
         story.backward(written)
         story.step()
         story.clear("optimizer")
 
 
-def test_module_ran_but_is_cut_off(tell, lines):
+def test_module_ran_but_is_cut_off(tell, lines) -> None:
     """Three windows after its first forward it is told."""
     story = tell()
     story.used()
@@ -29,7 +29,7 @@ def test_module_ran_but_is_cut_off(tell, lines):
     )
 
 
-def test_module_never_ran(tell):
+def test_module_never_ran(tell) -> None:
     """A module that does not run gets twenty windows."""
     story = tell()
     story.used(WRITTEN)
@@ -42,7 +42,7 @@ def test_module_never_ran(tell):
     )
 
 
-def test_a_module_that_runs_later_gets_its_time(tell):
+def test_a_module_that_runs_later_gets_its_time(tell) -> None:
     """The windows are counted from its first forward."""
     story = tell()
     story.used(WRITTEN)
@@ -52,7 +52,7 @@ def test_a_module_that_runs_later_gets_its_time(tell):
     assert story.codes == []
 
 
-def test_ran_and_never_ran_are_two_findings(tell):
+def test_ran_and_never_ran_are_two_findings(tell) -> None:
     """They have different reasons and different fixes."""
     story = tell()
     story.used(("fc1.weight", "fc1.bias", "fc2.weight"))
@@ -60,7 +60,7 @@ def test_ran_and_never_ran_are_two_findings(tell):
     assert [f.parameters for f in story.findings] == [("fc2.weight",), ("fc2.bias",)]
 
 
-def test_sometimes_is_enough(tell):
+def test_sometimes_is_enough(tell) -> None:
     """Experts and stochastic depth get a gradient now and then."""
     story = tell()
     story.used(WRITTEN)
@@ -71,7 +71,7 @@ def test_sometimes_is_enough(tell):
     assert story.codes == []
 
 
-def test_frozen_parameters_may_be_owned(tell):
+def test_frozen_parameters_may_be_owned(tell) -> None:
     """An optimizer may hold frozen parameters."""
     story = tell()
     story.freeze(SILENT)

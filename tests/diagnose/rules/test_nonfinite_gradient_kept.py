@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-def good(story):
+def good(story) -> None:
     story.backward()
     story.step()
     story.clear("optimizer")
 
 
-def test_skip_path_forgets_to_clear_after_a_clip(tell, lines):
+def test_skip_path_forgets_to_clear_after_a_clip(tell, lines) -> None:
     """The clip saw NaN, the step was skipped, the next backward adds to it."""
     story = tell()
     story.backward(nonfinite=(0, 1))
@@ -19,7 +19,7 @@ def test_skip_path_forgets_to_clear_after_a_clip(tell, lines):
     assert (finding.parameters, lines(finding)) == (("fc1.weight", "fc1.bias"), {"backward": 41})
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix."""
     story = tell()
     good(story)
@@ -38,7 +38,7 @@ def test_wording(tell):
     )
 
 
-def test_fused_step_that_skipped_itself(tell):
+def test_fused_step_that_skipped_itself(tell) -> None:
     """The fused kernel left the weights alone, nobody cleared."""
     story = tell()
     story.backward(nonfinite=(0,))
@@ -47,7 +47,7 @@ def test_fused_step_that_skipped_itself(tell):
     assert story.codes == ["GD111"]
 
 
-def test_cleared_on_the_skip_path_is_right(tell):
+def test_cleared_on_the_skip_path_is_right(tell) -> None:
     """The nearest correct program."""
     story = tell()
     for bad in (False, True, True, False):
@@ -59,7 +59,7 @@ def test_cleared_on_the_skip_path_is_right(tell):
     assert story.codes == []
 
 
-def test_inside_a_window_it_is_not_over(tell):
+def test_inside_a_window_it_is_not_over(tell) -> None:
     """An accumulation goes on after a bad micro-batch; what happens at its end counts."""
     story = tell()
     for _ in range(2):
@@ -73,7 +73,7 @@ def test_inside_a_window_it_is_not_over(tell):
     assert story.codes == []
 
 
-def test_without_any_proof_it_waits(tell):
+def test_without_any_proof_it_waits(tell) -> None:
     """The first window of a run may be long."""
     story = tell()
     for _ in range(3):

@@ -12,7 +12,7 @@ def replaced(tell, *, kept=("fc1.weight",)):
     )
 
 
-def train(story, *, steps, kept=("fc1.weight",)):
+def train(story, *, steps, kept=("fc1.weight",)) -> None:
     for _ in range(steps):
         story.forward((*kept, "head.weight", "head.bias"))
         story.clear("optimizer")
@@ -20,7 +20,7 @@ def train(story, *, steps, kept=("fc1.weight",)):
         story.step()
 
 
-def test_replaced_layer_is_paired_by_shape(tell, lines):
+def test_replaced_layer_is_paired_by_shape(tell, lines) -> None:
     """Old and new are named; the consequences are not told apart."""
     story = replaced(tell)
     train(story, steps=30)
@@ -30,7 +30,7 @@ def test_replaced_layer_is_paired_by_shape(tell, lines):
     assert (finding.first_step, story.codes) == (1, ["GD202"])
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix."""
     story = replaced(tell)
     train(story, steps=2)
@@ -46,14 +46,14 @@ def test_wording(tell):
     )
 
 
-def test_whole_model_replaced_is_the_same_cause(tell):
+def test_whole_model_replaced_is_the_same_cause(tell) -> None:
     """Nothing the optimizer owns is alive: still one finding."""
     story = replaced(tell, kept=())
     train(story, steps=5, kept=())
     assert story.codes == ["GD202"]
 
 
-def test_parameters_outside_modules_that_learn_are_right(tell):
+def test_parameters_outside_modules_that_learn_are_right(tell) -> None:
     """Learned loss weights belong to no module."""
     story = tell("fc1.weight", "log_sigma", origins={"log_sigma": "optimizer"})
     for _ in range(30):

@@ -5,7 +5,7 @@ from __future__ import annotations
 PARTS = {"optimizers": {"optimizer": ("head.weight",)}, "outside": ("body.weight", "body.bias")}
 
 
-def train(story, *, steps, **backward):
+def train(story, *, steps, **backward) -> None:
     for _ in range(steps):
         story.forward()
         story.backward(**backward)
@@ -13,7 +13,7 @@ def train(story, *, steps, **backward):
         story.clear(params=None, how="module.zero_grad")
 
 
-def test_left_out_of_the_optimizer(tell, lines):
+def test_left_out_of_the_optimizer(tell, lines) -> None:
     """Three windows of gradients for nobody."""
     story = tell(**PARTS)
     train(story, steps=2)
@@ -25,7 +25,7 @@ def test_left_out_of_the_optimizer(tell, lines):
     assert finding.evidence["modules"] == ["body"]
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix."""
     story = tell(**PARTS)
     train(story, steps=3)
@@ -40,7 +40,7 @@ def test_wording(tell):
     )
 
 
-def test_another_module_that_nobody_trains_is_right(tell):
+def test_another_module_that_nobody_trains_is_right(tell) -> None:
     """A loss network or a target: all of it is in no optimizer."""
     story = tell(**PARTS)
     for _ in range(9):
@@ -52,7 +52,7 @@ def test_another_module_that_nobody_trains_is_right(tell):
     assert story.codes == []
 
 
-def test_frozen_parameters_are_right(tell):
+def test_frozen_parameters_are_right(tell) -> None:
     """Frozen says: on purpose."""
     story = tell(**PARTS)
     story.freeze(("body.weight", "body.bias"))

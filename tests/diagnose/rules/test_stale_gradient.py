@@ -11,7 +11,7 @@ NEVER = (
 )
 
 
-def test_fires_at_the_second_step_without_a_clear(tell, lines):
+def test_fires_at_the_second_step_without_a_clear(tell, lines) -> None:
     """The second step of a loop without zero_grad is named with both its lines."""
     story = tell()
     story.backward()
@@ -25,7 +25,7 @@ def test_fires_at_the_second_step_without_a_clear(tell, lines):
     assert (finding.severity, finding.first_step) == (Severity.ERROR, 1)
 
 
-def test_wording_when_never_cleared(tell):
+def test_wording_when_never_cleared(tell) -> None:
     """The message has the numbers, the fix the user's own words."""
     story = tell()
     for _ in range(2):
@@ -37,7 +37,7 @@ def test_wording_when_never_cleared(tell):
     assert finding.evidence["backwards_already_used"] == 1
 
 
-def test_is_one_finding_with_a_count(tell):
+def test_is_one_finding_with_a_count(tell) -> None:
     """A hundred guilty steps are one finding."""
     story = tell()
     for _ in range(100):
@@ -47,7 +47,7 @@ def test_is_one_finding_with_a_count(tell):
     assert (finding.count, finding.first_step, finding.last_step) == (99, 1, 99)
 
 
-def test_clear_once_per_epoch_is_to_be_moved(tell):
+def test_clear_once_per_epoch_is_to_be_moved(tell) -> None:
     """Where a clear exists, the fix moves it."""
     story = tell()
     for _ in range(2):
@@ -71,7 +71,7 @@ def test_clear_once_per_epoch_is_to_be_moved(tell):
     )
 
 
-def test_partial_clear_names_what_it_misses(tell):
+def test_partial_clear_names_what_it_misses(tell) -> None:
     """A module's zero_grad that covers part of the optimizer leaves the rest stale."""
     story = tell()
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_partial_clear_names_what_it_misses(tell):
     )
 
 
-def test_one_optimizer_of_two_is_not_cleared(tell):
+def test_one_optimizer_of_two_is_not_cleared(tell) -> None:
     """Only the optimizer that is never cleared is guilty."""
     story = tell(optimizers={"opt_a": ("a.weight",), "opt_b": ("b.weight",)})
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_one_optimizer_of_two_is_not_cleared(tell):
     assert story.found("GD101").parameters == ("b.weight",)
 
 
-def test_two_backward_lines_name_the_first_one_too(tell, lines):
+def test_two_backward_lines_name_the_first_one_too(tell, lines) -> None:
     """A leftover of another line is a role of its own."""
     story = tell()
     story.backward(at=20)
@@ -109,7 +109,7 @@ def test_two_backward_lines_name_the_first_one_too(tell, lines):
     assert lines(story.found("GD101")) == {"backward": 41, "step": 43, "first_backward": 20}
 
 
-def test_another_optimizer_has_used_it_and_more_came_on_top(tell):
+def test_another_optimizer_has_used_it_and_more_came_on_top(tell) -> None:
     """A shared parameter stepped by one optimizer and written again is stale for the other."""
     story = tell(optimizers={"opt_a": ("shared",), "opt_b": ("shared", "b.weight")})
     story.backward(("shared",), at=20)
@@ -119,7 +119,7 @@ def test_another_optimizer_has_used_it_and_more_came_on_top(tell):
     assert story.found("GD101").parameters == ("shared",)
 
 
-def test_two_owners_on_one_fresh_gradient_are_fine(tell):
+def test_two_owners_on_one_fresh_gradient_are_fine(tell) -> None:
     """Two optimizers that step one after the other share one gradient."""
     story = tell(optimizers={"opt_a": ("shared",), "opt_b": ("shared",)})
     for _ in range(3):
@@ -130,7 +130,7 @@ def test_two_owners_on_one_fresh_gradient_are_fine(tell):
     assert story.codes == []
 
 
-def test_momentum_kept_in_the_gradient_is_a_note(tell):
+def test_momentum_kept_in_the_gradient_is_a_note(tell) -> None:
     """Scaled in place between its use and the next write: on purpose."""
     story = tell()
     for _ in range(3):
@@ -142,7 +142,7 @@ def test_momentum_kept_in_the_gradient_is_a_note(tell):
     assert "scaled by hand in between" in finding.message
 
 
-def test_unscaling_after_the_backward_is_no_excuse(tell):
+def test_unscaling_after_the_backward_is_no_excuse(tell) -> None:
     """An edit after the write on top of a used gradient does not make it a memory."""
     story = tell()
     for _ in range(2):
@@ -152,7 +152,7 @@ def test_unscaling_after_the_backward_is_no_excuse(tell):
     assert story.found("GD101").severity is Severity.ERROR
 
 
-def test_closure_that_never_clears_fires_when_it_returns(tell):
+def test_closure_that_never_clears_fires_when_it_returns(tell) -> None:
     """A closure's gradients are judged at the end of its step."""
     story = tell()
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_closure_that_never_clears_fires_when_it_returns(tell):
     assert story.codes == ["GD101"]
 
 
-def test_a_skipped_fused_step_has_used_nothing(tell):
+def test_a_skipped_fused_step_has_used_nothing(tell) -> None:
     """Steps whose kernel left the weights alone do not count as use."""
     story = tell()
     story.backward()
@@ -172,7 +172,7 @@ def test_a_skipped_fused_step_has_used_nothing(tell):
     assert "GD101" not in story.codes
 
 
-def test_wrapper_around_a_base_optimizer_is_fine(tell):
+def test_wrapper_around_a_base_optimizer_is_fine(tell) -> None:
     """Lookahead's step runs its base optimizer's step on the same gradients."""
     story = tell(optimizers={"lookahead": ("w",), "base": ("w",)})
     for _ in range(5):

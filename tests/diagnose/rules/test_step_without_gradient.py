@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def test_step_called_twice(tell, lines):
+def test_step_called_twice(tell, lines) -> None:
     """The second step applies the same gradients once more."""
     story = tell()
     story.clear("optimizer")
@@ -14,7 +14,7 @@ def test_step_called_twice(tell, lines):
     assert story.codes == ["GD107"]
 
 
-def test_wording_of_old_gradients(tell):
+def test_wording_of_old_gradients(tell) -> None:
     """It says since when nothing was written."""
     story = tell()
     story.backward()
@@ -30,7 +30,7 @@ def test_wording_of_old_gradients(tell):
     )
 
 
-def test_first_step_before_any_backward(tell):
+def test_first_step_before_any_backward(tell) -> None:
     """All gradients are None."""
     story = tell()
     story.step()
@@ -40,7 +40,7 @@ def test_first_step_before_any_backward(tell):
     )
 
 
-def test_a_backward_before_each_step_is_right(tell):
+def test_a_backward_before_each_step_is_right(tell) -> None:
     """The nearest correct program."""
     story = tell()
     for _ in range(3):
@@ -50,7 +50,7 @@ def test_a_backward_before_each_step_is_right(tell):
     assert story.codes == []
 
 
-def test_gradients_assigned_by_hand_are_new(tell):
+def test_gradients_assigned_by_hand_are_new(tell) -> None:
     """Manual gradients are gradients."""
     story = tell()
     for _ in range(3):
@@ -60,7 +60,7 @@ def test_gradients_assigned_by_hand_are_new(tell):
     assert story.codes == []
 
 
-def test_closures_write_inside(tell):
+def test_closures_write_inside(tell) -> None:
     """A closure's step starts without gradients."""
     story = tell()
     for _ in range(2):
@@ -71,14 +71,14 @@ def test_closures_write_inside(tell):
     assert story.codes == []
 
 
-def test_dry_run_with_rate_zero_changes_nothing(tell):
+def test_dry_run_with_rate_zero_changes_nothing(tell) -> None:
     """A step at learning rate zero only sets up the optimizer's state."""
     story = tell()
     story.step(lr=(0.0,))
     assert story.codes == []
 
 
-def test_gradients_that_were_there_before_are_not_judged(tell):
+def test_gradients_that_were_there_before_are_not_judged(tell) -> None:
     """A watch that begins between backward and step has not seen the write."""
     story = tell()
     story.step(ready=story.set(None))

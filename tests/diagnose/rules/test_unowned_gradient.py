@@ -7,7 +7,7 @@ from graddebug.records import Severity
 PARTS = {"optimizers": {"optimizer": ("head.weight",)}, "outside": ("backbone.weight",)}
 
 
-def train(story, *, steps, clip=False, clear_all=False):
+def train(story, *, steps, clip=False, clear_all=False) -> None:
     for _ in range(steps):
         story.clear("optimizer")
         if clear_all:
@@ -18,7 +18,7 @@ def train(story, *, steps, clip=False, clear_all=False):
         story.step()
 
 
-def test_fires_after_three_windows(tell, lines):
+def test_fires_after_three_windows(tell, lines) -> None:
     """Two windows may be a transition, three are a pile."""
     story = tell(**PARTS)
     train(story, steps=2)
@@ -29,7 +29,7 @@ def test_fires_after_three_windows(tell, lines):
     assert (finding.parameters, lines(finding)) == (("backbone.weight",), {"backward": 41})
 
 
-def test_wording(tell):
+def test_wording(tell) -> None:
     """Message and fix."""
     story = tell(**PARTS)
     train(story, steps=3)
@@ -45,7 +45,7 @@ def test_wording(tell):
     )
 
 
-def test_clip_that_counts_them_is_an_error(tell):
+def test_clip_that_counts_them_is_an_error(tell) -> None:
     """Real gradients are shrunk by what nobody uses."""
     story = tell(**PARTS)
     train(story, steps=5, clip=True)
@@ -58,14 +58,14 @@ def test_clip_that_counts_them_is_an_error(tell):
     assert finding.evidence["total_norm"] == 9.5
 
 
-def test_module_zero_grad_keeps_them_small(tell):
+def test_module_zero_grad_keeps_them_small(tell) -> None:
     """model.zero_grad() clears what optimizer.zero_grad() does not."""
     story = tell(**PARTS)
     train(story, steps=9, clear_all=True)
     assert story.codes == []
 
 
-def test_frozen_parameters_get_nothing(tell):
+def test_frozen_parameters_get_nothing(tell) -> None:
     """The fix: frozen parameters are not written."""
     story = tell(**PARTS)
     story.freeze(("backbone.weight",))
@@ -76,7 +76,7 @@ def test_frozen_parameters_get_nothing(tell):
     assert story.codes == []
 
 
-def test_manual_sgd_has_no_optimizer(tell):
+def test_manual_sgd_has_no_optimizer(tell) -> None:
     """Without any optimizer nobody knows who owns what."""
     story = tell(optimizers={}, outside=("w",))
     for _ in range(9):

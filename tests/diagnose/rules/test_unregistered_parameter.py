@@ -11,14 +11,14 @@ LIST = {
 }
 
 
-def train(story, *, steps):
+def train(story, *, steps) -> None:
     for _ in range(steps):
         story.clear("optimizer")
         story.backward()
         story.step()
 
 
-def test_layer_in_a_plain_list(tell, lines):
+def test_layer_in_a_plain_list(tell, lines) -> None:
     """It gets gradients and belongs nowhere."""
     story = tell(**LIST)
     train(story, steps=30)
@@ -34,7 +34,7 @@ def test_layer_in_a_plain_list(tell, lines):
     )
 
 
-def test_owned_by_an_optimizer_is_right(tell):
+def test_owned_by_an_optimizer_is_right(tell) -> None:
     """Given to the optimizer by hand, it learns."""
     story = tell(**LIST)
     story.tell(OptimizerOwns, optimizer=0, params=(0, 1))
@@ -43,7 +43,7 @@ def test_owned_by_an_optimizer_is_right(tell):
     assert story.codes == []
 
 
-def test_a_free_leaf_is_the_users_own(tell):
+def test_a_free_leaf_is_the_users_own(tell) -> None:
     """An image under optimisation, a latent: not a forgotten layer."""
     story = tell(**{**LIST, "origins": {"blocks[0].weight": "leaf"}})
     train(story, steps=30)
