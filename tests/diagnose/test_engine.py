@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Never
+
 import pytest
 
 from graddebug.diagnose.engine import Engine
@@ -16,7 +18,6 @@ from graddebug.records import (
     Site,
     StepEnd,
 )
-from typing import Never
 
 TABLE = [ParameterInfo(index=i, name=f"p{i}", shape=(1,), dtype="float32") for i in range(6)]
 
