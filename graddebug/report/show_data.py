@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-def show_json(recording: Recording, *, step: int | None, parameter: str | None) -> dict[str, object]:
+def show_json(recording: Recording, *, step: int | None, parameter: str | None) -> dict[str, Any]:
     """The recording as plain values: dicts, lists, words and numbers; None where nothing was measured.
 
     Always the run, its findings, and the parameters at the step in view (the last, unless ``step``
@@ -32,7 +32,7 @@ def show_json(recording: Recording, *, step: int | None, parameter: str | None) 
     """
     at = chosen_step(recording, step)
     chosen = parameter_table(recording, at).rows(matching=parameter or "").tolist()
-    shown: dict[str, object] = {
+    shown: dict[str, Any] = {
         "version": VERSION,
         "run": _run(recording),
         "findings": [finding_json(finding) for finding in recording.findings],

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from graddebug.diagnose.registry import all_rules
+from graddebug.diagnose.rule import Rule
 from graddebug.records import Severity
 
 CATALOGUE = {
@@ -39,7 +40,7 @@ def test_codes_slugs_and_severities_are_public_api() -> None:
 
 
 @pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
-def test_every_rule_explains_itself(rule) -> None:
+def test_every_rule_explains_itself(rule: type[Rule]) -> None:
     """A title, why it matters, a fix, and an example with a wrong and a right half."""
     assert rule.title
     assert not rule.title.endswith(".")
@@ -52,7 +53,7 @@ def test_every_rule_explains_itself(rule) -> None:
 
 
 @pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
-def test_every_option_has_a_default(rule) -> None:
+def test_every_option_has_a_default(rule: type[Rule]) -> None:
     """Options are attributes of the class."""
     assert all(hasattr(rule, option) for option in rule.options)
 

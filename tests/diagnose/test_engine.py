@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Never
+from typing import Any, Never
 
 import pytest
 
 from graddebug.diagnose.engine import Engine
 from graddebug.diagnose.rule import PARAMETERS, Claim, Rule
 from graddebug.errors import UsageError
+from graddebug.ledger import Ledger
 from graddebug.records import (
     Backward,
     NotObservable,
     ParameterInfo,
+    ParameterSet,
     Role,
     Severity,
     Site,
     StepEnd,
 )
+from tests.diagnose.story import Tell
 
 TABLE = [ParameterInfo(index=i, name=f"p{i}", shape=(1,), dtype="float32") for i in range(6)]
 
@@ -29,7 +32,7 @@ class EachBackward(Rule):
     options = ("line",)
     line: int | None = None
 
-    def on_backward(self, event, ledger):
+    def on_backward(self, event: Backward, ledger: Ledger) -> list[Claim]:
         roles = (Role("backward", Site("a.py", self.line or event.order, "f")),)
         return [
             Claim(
@@ -47,7 +50,7 @@ class Broken(Rule):
 
     code, slug, title, severity = "XX002", "broken", "Broken", Severity.NOTE
 
-    def on_step_over(self, event, ledger) -> Never:
+    def on_step_over(self, event: StepEnd, ledger: Ledger) -> Never:
         raise ZeroDivisionError("oops")
 
 
@@ -56,15 +59,15 @@ class Unplaced(Rule):
 
     code, slug, title, severity = "XX003", "unplaced", "Unplaced", Severity.NOTE
 
-    def on_backward(self, event, ledger):
+    def on_backward(self, event: Backward, ledger: Ledger) -> list[Claim]:
         return [Claim(step=event.step, message="-", fix="-", parameters=event.written)]
 
 
-def backward(order, written=(0,)):
+def backward(order: int, written: ParameterSet = (0,)) -> Backward:
     return Backward(step=order, order=order, written=written)
 
 
-def engine(*rules, **fields):
+def engine(*rules: type[Rule], **fields: Any) -> Engine:
     return Engine(TABLE, [], rules=rules, **fields)
 
 
@@ -116,7 +119,7 @@ def test_a_failing_rule_warns_once_and_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("word", ["XX001", "each-backward"])
-def test_disabled_by_code_or_slug(word) -> None:
+def test_disabled_by_code_or_slug(word: str) -> None:
     """A disabled rule says nothing."""
     judge = engine(EachBackward, disabled=[word])
     judge.feed(backward(0))
@@ -124,7 +127,7 @@ def test_disabled_by_code_or_slug(word) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"disabled": ["GD999"]}, {"options": {"GD999": {}}}])
-def test_unknown_rules_are_said(fields) -> None:
+def test_unknown_rules_are_said(fields: Any) -> None:
     """A typing error must not disable nothing."""
     with pytest.raises(UsageError, match="There is no rule 'GD999'"):
         Engine(TABLE, [], **fields)
@@ -144,7 +147,7 @@ def test_what_was_not_observable_is_kept() -> None:
     assert judge.not_observable == [event]
 
 
-def test_replay_finds_what_live_found(tell) -> None:
+def test_replay_finds_what_live_found(tell: Tell) -> None:
     """The same events give the same findings, with the tables as they were at the end."""
     story = tell()
     for _ in range(5):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from graddebug.records import OptimizerOwns
+from tests.diagnose.story import Story, Tell
 
 
-def correct(story, *, reason="finished") -> None:
+def correct(story: Story, *, reason: str = "finished") -> None:
     story.end(reason)
     assert story.alarms == []
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_accumulation_with_a_partial_tail(tell, n) -> None:
+def test_accumulation_with_a_partial_tail(tell: Tell, n: int) -> None:
     """N backwards, one step; the last window is flushed."""
     story = tell()
     for _ in range(3):
@@ -27,7 +29,7 @@ def test_accumulation_with_a_partial_tail(tell, n) -> None:
     correct(story)
 
 
-def test_accumulation_of_varying_length(tell) -> None:
+def test_accumulation_of_varying_length(tell: Tell) -> None:
     """The data decide how many backwards a step takes."""
     story, chance = tell(), random.Random(7)
     for _ in range(50):
@@ -49,7 +51,7 @@ def test_accumulation_of_varying_length(tell) -> None:
     ],
     ids=["optimizer", "module", "None", "zeroed"],
 )
-def test_cleared_anywhere_and_anyhow(tell, place, how) -> None:
+def test_cleared_anywhere_and_anyhow(tell: Tell, place: str, how: dict[str, Any]) -> None:
     """Six ways to clear at three places, all right."""
     story = tell()
     for _ in range(5):
@@ -66,7 +68,7 @@ def test_cleared_anywhere_and_anyhow(tell, place, how) -> None:
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["zeros kept", "set to None"])
-def test_gan(tell, keep) -> None:
+def test_gan(tell: Tell, keep: bool) -> None:
     """Two optimizers, leftovers cleared, two backwards for the discriminator."""
     story = tell(optimizers={"opt_d": ("D.w", "D.b"), "opt_g": ("G.w", "G.b")})
     for _ in range(30):
@@ -81,7 +83,7 @@ def test_gan(tell, keep) -> None:
     correct(story)
 
 
-def test_gan_with_many_critic_steps(tell) -> None:
+def test_gan_with_many_critic_steps(tell: Tell) -> None:
     """Five critic steps for each generator step, with a gradient penalty by autograd.grad."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     for _ in range(8):
@@ -96,7 +98,7 @@ def test_gan_with_many_critic_steps(tell) -> None:
     correct(story)
 
 
-def test_gan_with_one_training_function(tell) -> None:
+def test_gan_with_one_training_function(tell: Tell) -> None:
     """Clear, backward and step of both networks lie on the same three lines."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     for _ in range(9):
@@ -108,7 +110,7 @@ def test_gan_with_one_training_function(tell) -> None:
     assert story.codes == []
 
 
-def test_lbfgs(tell) -> None:
+def test_lbfgs(tell: Tell) -> None:
     """A line search: many closures, many clears in one step."""
     story = tell()
     for _ in range(6):
@@ -120,7 +122,7 @@ def test_lbfgs(tell) -> None:
     correct(story)
 
 
-def test_optimizer_in_backward(tell) -> None:
+def test_optimizer_in_backward(tell: Tell) -> None:
     """A hook steps and clears one parameter after the other while the backward runs."""
     story = tell(optimizers={f"opt_{name}": (name,) for name in "abcd"})
     for _ in range(25):
@@ -131,7 +133,7 @@ def test_optimizer_in_backward(tell) -> None:
     correct(story)
 
 
-def test_clearing_hook_inside_a_backward(tell) -> None:
+def test_clearing_hook_inside_a_backward(tell: Tell) -> None:
     """An update in a hook sets gradients to None before the backward is told of."""
     story = tell()
     for _ in range(5):
@@ -146,7 +148,7 @@ def test_clearing_hook_inside_a_backward(tell) -> None:
     correct(story)
 
 
-def test_sam_in_two_lines(tell) -> None:
+def test_sam_in_two_lines(tell: Tell) -> None:
     """Backward, perturb, clear, backward, step."""
     story = tell(optimizers={"base_optimizer": ("w",)})
     for _ in range(9):
@@ -158,7 +160,7 @@ def test_sam_in_two_lines(tell) -> None:
     correct(story)
 
 
-def test_sam_by_closure(tell) -> None:
+def test_sam_by_closure(tell: Tell) -> None:
     """The wrapper's step runs its closure and the base optimizer's step."""
     story = tell(optimizers={"sam": ("w",), "base": ("w",)})
     for _ in range(9):
@@ -173,7 +175,7 @@ def test_sam_by_closure(tell) -> None:
     correct(story)
 
 
-def test_lookahead(tell) -> None:
+def test_lookahead(tell: Tell) -> None:
     """A wrapper that steps its base and moves weights itself."""
     story = tell(optimizers={"lookahead": ("w", "v"), "base": ("w", "v")})
     for _ in range(9):
@@ -185,7 +187,7 @@ def test_lookahead(tell) -> None:
     correct(story)
 
 
-def test_reentrant_checkpoint(tell) -> None:
+def test_reentrant_checkpoint(tell: Tell) -> None:
     """Backwards nested in a backward write the inner parameters first."""
     story = tell()
     for _ in range(9):
@@ -200,7 +202,7 @@ def test_reentrant_checkpoint(tell) -> None:
     correct(story)
 
 
-def test_maml(tell) -> None:
+def test_maml(tell: Tell) -> None:
     """Inner gradients by autograd.grad, one outer backward."""
     story = tell()
     for _ in range(6):
@@ -212,7 +214,7 @@ def test_maml(tell) -> None:
     correct(story)
 
 
-def test_frozen_backbone(tell) -> None:
+def test_frozen_backbone(tell: Tell) -> None:
     """Half of what the optimizer holds is frozen from the start."""
     story = tell()
     story.freeze(("fc1.weight", "fc1.bias"))
@@ -224,7 +226,7 @@ def test_frozen_backbone(tell) -> None:
     correct(story)
 
 
-def test_mixture_of_experts(tell) -> None:
+def test_mixture_of_experts(tell: Tell) -> None:
     """Each step trains another random part."""
     experts = [f"experts.{i}.w" for i in range(8)]
     story, chance = tell("gate", *experts), random.Random(3)
@@ -237,7 +239,7 @@ def test_mixture_of_experts(tell) -> None:
     correct(story)
 
 
-def test_pcgrad(tell) -> None:
+def test_pcgrad(tell: Tell) -> None:
     """One autograd.grad a task, then gradients by hand."""
     story = tell()
     for _ in range(6):
@@ -249,7 +251,7 @@ def test_pcgrad(tell) -> None:
     correct(story)
 
 
-def test_dp_sgd(tell) -> None:
+def test_dp_sgd(tell: Tell) -> None:
     """Noise is added to gradients before the step."""
     story = tell()
     for _ in range(6):
@@ -261,7 +263,7 @@ def test_dp_sgd(tell) -> None:
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_scaler_that_skips_at_first(tell, fused) -> None:
+def test_scaler_that_skips_at_first(tell: Tell, fused: bool) -> None:
     """The scale is too large for some steps; each loop starts with a clear."""
     story = tell()
     for i in range(12):
@@ -275,7 +277,7 @@ def test_scaler_that_skips_at_first(tell, fused) -> None:
     correct(story)
 
 
-def test_one_scaler_for_two_optimizers(tell) -> None:
+def test_one_scaler_for_two_optimizers(tell: Tell) -> None:
     """Two losses, two steps, cleared together."""
     story = tell(optimizers={"opt_a": ("a",), "opt_b": ("b",)})
     for _ in range(6):
@@ -288,7 +290,7 @@ def test_one_scaler_for_two_optimizers(tell) -> None:
     correct(story)
 
 
-def test_skip_on_a_spike(tell) -> None:
+def test_skip_on_a_spike(tell: Tell) -> None:
     """Now and then a step is left out and its gradients cleared."""
     story = tell()
     for i in range(60):
@@ -300,7 +302,7 @@ def test_skip_on_a_spike(tell) -> None:
     correct(story)
 
 
-def test_ppo_with_early_stop(tell) -> None:
+def test_ppo_with_early_stop(tell: Tell) -> None:
     """Several epochs over one rollout; the last backward may not be applied."""
     story, chance = tell(), random.Random(5)
     for _ in range(10):
@@ -313,7 +315,7 @@ def test_ppo_with_early_stop(tell) -> None:
     correct(story)
 
 
-def test_adversarial_training(tell) -> None:
+def test_adversarial_training(tell: Tell) -> None:
     """PGD writes parameter gradients nobody wants, then clears them."""
     story = tell()
     for _ in range(9):
@@ -326,7 +328,7 @@ def test_adversarial_training(tell) -> None:
     correct(story)
 
 
-def test_grad_cam_between_epochs(tell) -> None:
+def test_grad_cam_between_epochs(tell: Tell) -> None:
     """A backward in eval mode whose gradients are cleared."""
     story = tell()
     everything = story.set(None)
@@ -340,7 +342,7 @@ def test_grad_cam_between_epochs(tell) -> None:
     correct(story)
 
 
-def test_manual_sgd(tell) -> None:
+def test_manual_sgd(tell: Tell) -> None:
     """No optimizer at all: weights are changed under no_grad."""
     story = tell(optimizers={}, outside=("w", "b"))
     for _ in range(30):
@@ -350,7 +352,7 @@ def test_manual_sgd(tell) -> None:
     correct(story)
 
 
-def test_layer_local_training(tell) -> None:
+def test_layer_local_training(tell: Tell) -> None:
     """Each layer has its loss and its optimizer."""
     story = tell(optimizers={f"opt_{i}": (f"layer{i}.w",) for i in range(4)})
     for _ in range(25):
@@ -361,7 +363,7 @@ def test_layer_local_training(tell) -> None:
     correct(story)
 
 
-def test_teacher_in_the_watch(tell) -> None:
+def test_teacher_in_the_watch(tell: Tell) -> None:
     """A teacher under no_grad: no gradient, no optimizer."""
     story = tell(optimizers={"optimizer": ("student.w",)}, outside=("teacher.w",))
     for _ in range(30):
@@ -373,7 +375,7 @@ def test_teacher_in_the_watch(tell) -> None:
     correct(story)
 
 
-def test_parameters_added_later(tell) -> None:
+def test_parameters_added_later(tell: Tell) -> None:
     """Layers are unfrozen and given to the optimizer in the middle of training."""
     story = tell()
     late = ("fc1.weight", "fc1.bias")
@@ -390,7 +392,7 @@ def test_parameters_added_later(tell) -> None:
     correct(story)
 
 
-def test_learned_loss_weights(tell) -> None:
+def test_learned_loss_weights(tell: Tell) -> None:
     """A parameter that belongs to no module but to the optimizer."""
     story = tell("fc.w", "log_sigma", origins={"log_sigma": "optimizer"})
     for _ in range(30):
@@ -400,7 +402,7 @@ def test_learned_loss_weights(tell) -> None:
     correct(story)
 
 
-def test_style_transfer(tell) -> None:
+def test_style_transfer(tell: Tell) -> None:
     """The image is what learns; the network's gradients are nobody's."""
     story = tell(optimizers={"optimizer": ("image",)}, origins={"image": "optimizer"})
     for _ in range(30):
@@ -410,7 +412,7 @@ def test_style_transfer(tell) -> None:
     correct(story)
 
 
-def test_full_batch(tell) -> None:
+def test_full_batch(tell: Tell) -> None:
     """One step an epoch, one clear an epoch."""
     story = tell()
     for _ in range(9):
@@ -422,7 +424,7 @@ def test_full_batch(tell) -> None:
     correct(story)
 
 
-def test_gradient_cache(tell) -> None:
+def test_gradient_cache(tell: Tell) -> None:
     """Gradients of representations first, then one backward a chunk."""
     story = tell()
     for _ in range(6):
@@ -434,7 +436,7 @@ def test_gradient_cache(tell) -> None:
     correct(story)
 
 
-def test_keyboard_interrupt_in_a_window(tell) -> None:
+def test_keyboard_interrupt_in_a_window(tell: Tell) -> None:
     """A run may be cut anywhere."""
     story = tell()
     story.backward()

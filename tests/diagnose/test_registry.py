@@ -24,13 +24,13 @@ class Impostor(Foreign):
     code, slug = "GD101", "impostor"
 
 
-def offer(monkeypatch, name) -> None:
+def offer(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     offers = [EntryPoint(name, f"{__name__}:{name}", registry.ENTRY_POINTS)]
     monkeypatch.setattr(EntryPoint, "load", lambda self: globals()[self.name])
     monkeypatch.setattr(registry, "entry_points", lambda group: offers)
 
 
-def test_a_third_partys_rule_joins(monkeypatch) -> None:
+def test_a_third_partys_rule_joins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Entry points add rules."""
     offer(monkeypatch, "Foreign")
     assert registry.all_rules()["XX001"] is Foreign
@@ -44,7 +44,7 @@ def test_a_third_partys_rule_joins(monkeypatch) -> None:
         ("missing", "KeyError: 'missing'"),
     ],
 )
-def test_a_broken_one_warns_and_is_left_out(monkeypatch, name, reason) -> None:
+def test_a_broken_one_warns_and_is_left_out(monkeypatch: pytest.MonkeyPatch, name: str, reason: str) -> None:
     """Ours go on without it."""
     offer(monkeypatch, name)
     with pytest.warns(RuntimeWarning, match=reason):

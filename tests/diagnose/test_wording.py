@@ -18,13 +18,13 @@ from graddebug.records import Site
         (list("abcde"), "a, b and 3 more"),
     ],
 )
-def test_names_are_shortened_from_four_on(items, text) -> None:
+def test_names_are_shortened_from_four_on(items: list[str], text: str) -> None:
     """A finding is one sentence, not a table."""
     assert names(items) == text
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, "1 step"), (2, "2 steps"), (1200, "1,200 steps")])
-def test_counts_agree_with_their_noun(count, text) -> None:
+def test_counts_agree_with_their_noun(count: int, text: str) -> None:
     """One step, two steps."""
     assert times(count, "step") == text
 
@@ -32,7 +32,7 @@ def test_counts_agree_with_their_noun(count, text) -> None:
 @pytest.mark.parametrize(
     ("count", "text"), [(12, "12 B"), (3 * 2**20, "3.0 MiB"), (5 * 2**40, "5.0 TiB"), (2**52, "4096.0 TiB")]
 )
-def test_sizes_are_for_people(count, text) -> None:
+def test_sizes_are_for_people(count: int, text: str) -> None:
     """Binary units."""
     assert size(count) == text
 

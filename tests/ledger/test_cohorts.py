@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graddebug.ledger import Partition
-from graddebug.records import ParameterInfo
+from graddebug.records import ParameterInfo, ParameterSet
 
 SETS = st.lists(st.sets(st.integers(0, 9), min_size=1).map(lambda s: tuple(sorted(s))), max_size=12)
 
 
-def table(size, frozen=()):
+def table(size: int, frozen: tuple[int, ...] = ()) -> list[ParameterInfo]:
     return [
         ParameterInfo(index=i, name=f"p{i}", shape=(1,), dtype="float32", requires_grad=i not in frozen)
         for i in range(size)
@@ -47,7 +47,7 @@ def test_the_table_may_grow() -> None:
 
 
 @given(SETS)
-def test_every_parameter_is_in_exactly_one_cohort(sets) -> None:
+def test_every_parameter_is_in_exactly_one_cohort(sets: list[ParameterSet]) -> None:
     """Whatever is asked for, cohorts are a partition, and each answer is made of whole ones."""
     parts = Partition(table(10))
     for wanted in sets:
@@ -56,7 +56,7 @@ def test_every_parameter_is_in_exactly_one_cohort(sets) -> None:
 
 
 @given(SETS)
-def test_cohorts_behave_like_single_parameters(sets) -> None:
+def test_cohorts_behave_like_single_parameters(sets: list[ParameterSet]) -> None:
     """Counting by cohort gives what counting by parameter gives."""
     parts, counts = Partition(table(10)), [0] * 10
     for wanted in sets:

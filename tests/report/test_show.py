@@ -65,10 +65,10 @@ def test_json_holds_what_the_text_says(recording: Recording) -> None:
     shown = show_json(recording, step=3, parameter="head.*")
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
     assert set(shown) == {"version", "run", "findings", "step", "parameters", "life", "graph", "series"}
-    assert [row["name"] for row in shown["parameters"]] == ["head.weight", "head.bias"]  # type: ignore[attr-defined]
+    assert [row["name"] for row in shown["parameters"]] == ["head.weight", "head.bias"]
 
 
 def test_json_of_what_was_not_measured_is_null(recording: Recording) -> None:
     """NaN is no JSON."""
-    (aux,) = show_json(recording, step=None, parameter="aux*")["parameters"]  # type: ignore[misc]
+    (aux,) = show_json(recording, step=None, parameter="aux*")["parameters"]
     assert aux["statistics"]["grad_norm"] is None

@@ -64,7 +64,7 @@ def test_every_field_of_every_event_comes_back(kind: type[Event]) -> None:
 @pytest.mark.parametrize("kind", EVENTS.values(), ids=EVENTS)
 def test_every_default_comes_back(kind: type[Event]) -> None:
     """An event with nothing but what it must have is the same after storing."""
-    needed = {
+    needed: dict[str, Any] = {
         field.name: VALUES[str(field.type)]
         for field in dataclasses.fields(kind)
         if field.default is dataclasses.MISSING

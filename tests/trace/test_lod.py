@@ -4,7 +4,7 @@ import pytest
 from graddebug.trace import lod
 
 
-def level(table: np.ndarray, bucket: int) -> np.ndarray:  # type: ignore[type-arg]
+def level(table: np.ndarray, bucket: int) -> np.ndarray:
     found = next(level for level in lod.levels(table.shape[2]) if level.bucket == bucket)
     return np.asarray(lod.build(table)[0, 0, :, found.start : found.stop])
 

@@ -7,7 +7,7 @@ from graddebug.trace import segments
 from graddebug.trace.segments import HotSegment, SegmentWriter
 
 
-def table(value: float, width: int = 2) -> np.ndarray:  # type: ignore[type-arg]
+def table(value: float, width: int = 2) -> np.ndarray:
     return np.full((width, 9), value, dtype=np.float32)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.diagnose.story import Lines, Story, Tell
 
-def wrong(story, **clear) -> None:
+
+def wrong(story: Story, **clear: Any) -> None:
     story.backward()
     story.clear("optimizer", at=42, **clear)
     story.enter()
 
 
 @pytest.mark.parametrize("to_none", [True, False])
-def test_fires_at_the_step(tell, lines, to_none) -> None:
+def test_fires_at_the_step(tell: Tell, lines: Lines, to_none: bool) -> None:
     """The step, the clear and the backward are named, whether None or zero is left."""
     story = tell()
     wrong(story, to_none=to_none)
@@ -20,7 +24,7 @@ def test_fires_at_the_step(tell, lines, to_none) -> None:
     assert story.codes == ["GD103"]
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = tell()
     wrong(story)
@@ -36,7 +40,7 @@ def test_wording(tell) -> None:
     )
 
 
-def test_clear_noticed_without_a_call(tell) -> None:
+def test_clear_noticed_without_a_call(tell: Tell) -> None:
     """`grad.data.zero_()` is told by where it was noticed."""
     story = tell()
     story.backward()
@@ -45,7 +49,7 @@ def test_clear_noticed_without_a_call(tell) -> None:
     assert story.codes == ["GD103"]
 
 
-def test_clear_before_the_backward_is_right(tell) -> None:
+def test_clear_before_the_backward_is_right(tell: Tell) -> None:
     """The nearest correct program."""
     story = tell()
     for _ in range(3):
@@ -55,7 +59,7 @@ def test_clear_before_the_backward_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_clearing_bad_gradients_and_stepping_anyway_is_a_skip(tell) -> None:
+def test_clearing_bad_gradients_and_stepping_anyway_is_a_skip(tell: Tell) -> None:
     """A step on None does nothing: some programs skip this way."""
     story = tell()
     story.backward(nonfinite=(0,))
@@ -64,7 +68,7 @@ def test_clearing_bad_gradients_and_stepping_anyway_is_a_skip(tell) -> None:
     assert story.codes == []
 
 
-def test_part_cleared_is_not_this(tell) -> None:
+def test_part_cleared_is_not_this(tell: Tell) -> None:
     """If something is left to apply the step is no empty one."""
     story = tell()
     story.backward()
@@ -73,7 +77,7 @@ def test_part_cleared_is_not_this(tell) -> None:
     assert "GD103" not in story.codes
 
 
-def test_used_by_another_optimizer_in_between_is_not_this(tell) -> None:
+def test_used_by_another_optimizer_in_between_is_not_this(tell: Tell) -> None:
     """Gradients that were applied before they were cleared are no loss."""
     story = tell(optimizers={"opt_a": ("w",), "opt_b": ("w",)})
     story.backward()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from graddebug.records import Backward
+from tests.diagnose.story import Lines, Story, Tell
 
 
-def in_vain(story, *, reached=(), at=41) -> None:
+def in_vain(story: Story, *, reached: tuple[str, ...] = (), at: int = 41) -> None:
     """A backward whose graph ends elsewhere."""
     story.tell(Backward, at=at, source="loss.backward()", written=(), reached=story.set(reached), nodes=7)
 
 
-def test_the_only_backward_reaches_nobody(tell, lines) -> None:
+def test_the_only_backward_reaches_nobody(tell: Tell, lines: Lines) -> None:
     """It fires at the first step."""
     story = tell()
     in_vain(story)
@@ -19,7 +20,7 @@ def test_the_only_backward_reaches_nobody(tell, lines) -> None:
     assert story.codes == ["GD303"]
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = tell()
     in_vain(story)
@@ -36,7 +37,7 @@ def test_wording(tell) -> None:
     )
 
 
-def gan(story, *, steps, reached) -> None:
+def gan(story: Story, *, steps: int, reached: tuple[str, ...]) -> None:
     for _ in range(steps):
         story.clear("opt_d")
         story.backward(("D",), at=50)
@@ -46,7 +47,7 @@ def gan(story, *, steps, reached) -> None:
         story.step("opt_g", at=61)
 
 
-def test_detached_generator(tell) -> None:
+def test_detached_generator(tell: Tell) -> None:
     """Its loss reaches the discriminator only: told after three windows."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     gan(story, steps=2, reached=("D",))
@@ -56,14 +57,14 @@ def test_detached_generator(tell) -> None:
     assert story.found("GD303").parameters == ("G",)
 
 
-def test_attached_generator_is_right(tell) -> None:
+def test_attached_generator_is_right(tell: Tell) -> None:
     """The nearest correct program."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     gan(story, steps=9, reached=("D", "G"))
     assert story.codes == []
 
 
-def test_tasks_that_take_turns_are_right(tell) -> None:
+def test_tasks_that_take_turns_are_right(tell: Tell) -> None:
     """Both optimizers step each time, one task's gradients at a time."""
     story = tell(optimizers={"opt_a": ("a",), "opt_b": ("b",)})
     for i in range(12):
@@ -75,7 +76,7 @@ def test_tasks_that_take_turns_are_right(tell) -> None:
     assert story.codes == []
 
 
-def test_nothing_trainable_is_another_matter(tell) -> None:
+def test_nothing_trainable_is_another_matter(tell: Tell) -> None:
     """An optimizer over frozen parameters only."""
     story = tell()
     story.freeze(story.names)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.diagnose.story import Lines, Story, Tell
 
-def micro_batches(story, *, windows, n=4, **clear) -> None:
+
+def micro_batches(story: Story, *, windows: int, n: int = 4, **clear: Any) -> None:
     for _ in range(windows):
         for _ in range(n):
             story.clear("optimizer", at=38, **clear)
@@ -13,7 +17,7 @@ def micro_batches(story, *, windows, n=4, **clear) -> None:
         story.step()
 
 
-def test_zero_grad_in_the_micro_batch_loop(tell, lines) -> None:
+def test_zero_grad_in_the_micro_batch_loop(tell: Tell, lines: Lines) -> None:
     """All but the last backward of each window are thrown away."""
     story = tell()
     micro_batches(story, windows=2)
@@ -22,7 +26,7 @@ def test_zero_grad_in_the_micro_batch_loop(tell, lines) -> None:
     assert finding.evidence == {"discarded": 3, "backwards_per_window": 4}
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """The message counts, the fix says where to."""
     story = tell()
     micro_batches(story, windows=2)
@@ -40,14 +44,14 @@ def test_wording(tell) -> None:
     )
 
 
-def test_windows_of_two(tell) -> None:
+def test_windows_of_two(tell: Tell) -> None:
     """The smallest window, with the one clear of the program, counts too."""
     story = tell()
     micro_batches(story, windows=4, n=2)
     assert "GD102" in story.codes
 
 
-def test_cleared_after_the_step_is_right(tell) -> None:
+def test_cleared_after_the_step_is_right(tell: Tell) -> None:
     """Accumulation done right throws nothing away."""
     story = tell()
     for _ in range(5):
@@ -58,7 +62,7 @@ def test_cleared_after_the_step_is_right(tell) -> None:
     assert story.codes == []
 
 
-def epochs(story, *, number, batches=10, n=4) -> None:
+def epochs(story: Story, *, number: int, batches: int = 10, n: int = 4) -> None:
     for _ in range(number):
         story.clear("optimizer", at=30)
         for i in range(batches):
@@ -68,7 +72,7 @@ def epochs(story, *, number, batches=10, n=4) -> None:
                 story.clear("optimizer", at=44)
 
 
-def test_tail_cleared_at_each_epoch(tell, lines) -> None:
+def test_tail_cleared_at_each_epoch(tell: Tell, lines: Lines) -> None:
     """Two of ten batches never reach a step."""
     story = tell()
     epochs(story, number=4)
@@ -83,7 +87,7 @@ def test_tail_cleared_at_each_epoch(tell, lines) -> None:
     )
 
 
-def test_epochs_without_a_tail_are_right(tell) -> None:
+def test_epochs_without_a_tail_are_right(tell: Tell) -> None:
     """Eight batches fill two windows of four."""
     story = tell()
     epochs(story, number=4, batches=8)
@@ -91,7 +95,7 @@ def test_epochs_without_a_tail_are_right(tell) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 4])
-def test_windows_skipped_on_purpose(tell, n) -> None:
+def test_windows_skipped_on_purpose(tell: Tell, n: int) -> None:
     """A whole window that is cleared instead of applied is the user's decision."""
     story = tell()
     for window in range(20):
@@ -103,7 +107,7 @@ def test_windows_skipped_on_purpose(tell, n) -> None:
     assert "GD102" not in story.codes
 
 
-def test_nonfinite_gradients_may_be_thrown_away(tell) -> None:
+def test_nonfinite_gradients_may_be_thrown_away(tell: Tell) -> None:
     """Clearing a bad gradient is right, however often."""
     story = tell()
     for _ in range(6):
@@ -119,7 +123,7 @@ def test_nonfinite_gradients_may_be_thrown_away(tell) -> None:
     [{"at": 20}, {"other_leaves": 1}, {"written_in_eval": (0, 1, 2, 3)}],
     ids=["another line", "input gradients", "in eval mode"],
 )
-def test_auxiliary_backwards_are_silent(tell, fields) -> None:
+def test_auxiliary_backwards_are_silent(tell: Tell, fields: Any) -> None:
     """Adversarial passes, Grad-CAM, FGSM: their parameter gradients are not wanted."""
     story = tell()
     for _ in range(6):
@@ -131,7 +135,7 @@ def test_auxiliary_backwards_are_silent(tell, fields) -> None:
     assert story.codes == []
 
 
-def test_sam_with_one_backward_line_is_silent(tell) -> None:
+def test_sam_with_one_backward_line_is_silent(tell: Tell) -> None:
     """SAM's first pass is cleared by another line than its second."""
     story = tell()
     for _ in range(6):
@@ -143,7 +147,7 @@ def test_sam_with_one_backward_line_is_silent(tell) -> None:
     assert story.codes == []
 
 
-def test_clears_inside_a_step_are_silent(tell) -> None:
+def test_clears_inside_a_step_are_silent(tell: Tell) -> None:
     """A closure may run and clear as often as it likes."""
     story = tell()
     for _ in range(4):
@@ -156,7 +160,7 @@ def test_clears_inside_a_step_are_silent(tell) -> None:
     assert story.codes == []
 
 
-def test_gradient_surgery_is_silent(tell) -> None:
+def test_gradient_surgery_is_silent(tell: Tell) -> None:
     """Each task's gradients are taken, cleared, and one assigned by hand (PCGrad)."""
     story = tell()
     for _ in range(6):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Story, Tell
 
-def leak(story, *, training=True) -> None:
+
+def leak(story: Story, *, training: bool = True) -> None:
     everything = story.set(None)
     story.backward(at=20, written_in_eval=everything)
     story.backward(at=41)
     story.step(in_train_mode=everything if training else ())
 
 
-def test_validation_backward_leaks(tell, lines) -> None:
+def test_validation_backward_leaks(tell: Tell, lines: Lines) -> None:
     """The line in eval mode and the step are named."""
     story = tell()
     leak(story)
@@ -18,7 +20,7 @@ def test_validation_backward_leaks(tell, lines) -> None:
     assert story.codes == ["GD105"]
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = tell()
     leak(story)
@@ -35,14 +37,14 @@ def test_wording(tell) -> None:
     )
 
 
-def test_training_in_eval_mode_is_right(tell) -> None:
+def test_training_in_eval_mode_is_right(tell: Tell) -> None:
     """Some programs train in eval mode on purpose."""
     story = tell()
     leak(story, training=False)
     assert story.codes == []
 
 
-def test_cleared_before_training_goes_on_is_right(tell) -> None:
+def test_cleared_before_training_goes_on_is_right(tell: Tell) -> None:
     """What was cleared was not applied."""
     story = tell()
     everything = story.set(None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Story, Tell
+
 GAN = {"opt_d": ("D.weight",), "opt_g": ("G.weight",)}
 
 
-def gan(story, *, steps, clear_d_late=False) -> None:
+def gan(story: Story, *, steps: int, clear_d_late: bool = False) -> None:
     for _ in range(steps):
         if not clear_d_late:
             story.clear("opt_d")
@@ -18,7 +20,7 @@ def gan(story, *, steps, clear_d_late=False) -> None:
         story.step("opt_g", at=61)
 
 
-def test_generators_leftover_in_the_discriminator(tell, lines) -> None:
+def test_generators_leftover_in_the_discriminator(tell: Tell, lines: Lines) -> None:
     """D is cleared after its step only, so G's backward stays in it."""
     story = tell(optimizers=GAN)
     gan(story, steps=2, clear_d_late=True)
@@ -28,7 +30,7 @@ def test_generators_leftover_in_the_discriminator(tell, lines) -> None:
     assert story.codes == ["GD104"]
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix name both optimizers and lines."""
     story = tell(optimizers=GAN)
     gan(story, steps=2, clear_d_late=True)
@@ -43,7 +45,7 @@ def test_wording(tell) -> None:
     )
 
 
-def test_leftover_cleared_before_the_backward_is_right(tell) -> None:
+def test_leftover_cleared_before_the_backward_is_right(tell: Tell) -> None:
     """A GAN done right."""
     story = tell(optimizers=GAN)
     gan(story, steps=5)
@@ -51,7 +53,7 @@ def test_leftover_cleared_before_the_backward_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_two_losses_for_one_step_are_right(tell) -> None:
+def test_two_losses_for_one_step_are_right(tell: Tell) -> None:
     """Two lines write one optimizer's gradients, then it steps."""
     story = tell()
     for _ in range(3):
@@ -62,7 +64,7 @@ def test_two_losses_for_one_step_are_right(tell) -> None:
     assert story.codes == []
 
 
-def test_two_accumulation_lengths_on_one_line_are_right(tell) -> None:
+def test_two_accumulation_lengths_on_one_line_are_right(tell: Tell) -> None:
     """One loss line, one optimizer stepping each time and one every second time."""
     story = tell(optimizers={"opt_a": ("a",), "opt_b": ("b",)})
     for i in range(6):

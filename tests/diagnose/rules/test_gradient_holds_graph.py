@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Tell
 
-def test_create_graph_in_backward(tell, lines) -> None:
+
+def test_create_graph_in_backward(tell: Tell, lines: Lines) -> None:
     """The backward and the step are named."""
     story = tell()
     story.backward(create_graph=True)
@@ -22,7 +24,7 @@ def test_create_graph_in_backward(tell, lines) -> None:
     )
 
 
-def test_autograd_grad_is_right(tell) -> None:
+def test_autograd_grad_is_right(tell: Tell) -> None:
     """A gradient penalty by autograd.grad leaves plain gradients."""
     story = tell()
     for _ in range(3):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 
-def evaluate(story, *, forwards, module="model") -> None:
+from tests.diagnose.story import Lines, Story, Tell
+
+
+def evaluate(story: Story, *, forwards: int, module: str = "model") -> None:
     for _ in range(forwards):
         order = story.forward(training=False, module=module, at=70)
         story.release(order, module=module, saved_bytes=3 * 2**20)
 
 
-def train(story, *, steps, **fields) -> None:
+def train(story: Story, *, steps: int, **fields: Any) -> None:
     for _ in range(steps):
         order = story.forward(**fields)
         story.backward(forwards=(order,))
@@ -17,7 +21,7 @@ def train(story, *, steps, **fields) -> None:
         story.clear("optimizer")
 
 
-def test_three_in_a_row(tell, lines) -> None:
+def test_three_in_a_row(tell: Tell, lines: Lines) -> None:
     """Two may be chance."""
     story = tell()
     train(story, steps=1)
@@ -34,7 +38,7 @@ def test_three_in_a_row(tell, lines) -> None:
     assert finding.fix == "Put `with torch.no_grad():` (or `torch.inference_mode()`) around train.py:70."
 
 
-def test_a_program_that_only_evaluates_is_told_at_the_end(tell) -> None:
+def test_a_program_that_only_evaluates_is_told_at_the_end(tell: Tell) -> None:
     """It could still have trained in eval mode."""
     story = tell()
     evaluate(story, forwards=5)
@@ -43,7 +47,7 @@ def test_a_program_that_only_evaluates_is_told_at_the_end(tell) -> None:
     assert story.codes == ["GD304"]
 
 
-def test_training_in_eval_mode_disproves_it(tell) -> None:
+def test_training_in_eval_mode_disproves_it(tell: Tell) -> None:
     """Acting builds graphs, the update uses one: a policy in eval mode."""
     story = tell()
     for _ in range(3):
@@ -53,7 +57,7 @@ def test_training_in_eval_mode_disproves_it(tell) -> None:
     assert story.codes == []
 
 
-def test_no_graph_is_right(tell) -> None:
+def test_no_graph_is_right(tell: Tell) -> None:
     """Under no_grad nothing is built, nothing released."""
     story = tell()
     train(story, steps=1)
@@ -63,7 +67,7 @@ def test_no_graph_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_acting_in_train_mode_is_silent(tell) -> None:
+def test_acting_in_train_mode_is_silent(tell: Tell) -> None:
     """Thousands of forwards of a policy that is in train mode."""
     story = tell()
     for _ in range(9):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Story, Tell
+
 TWO = {"g_optimizer": ("G",), "d_optimizer": ("D",)}
 
 
-def train(story, *, steps, d_steps_from=None) -> None:
+def train(story: Story, *, steps: int, d_steps_from: int | None = None) -> None:
     for i in range(steps):
         story.clear("d_optimizer")
         story.clear("g_optimizer")
@@ -15,7 +17,7 @@ def train(story, *, steps, d_steps_from=None) -> None:
             story.step("d_optimizer", at=52)
 
 
-def test_never_steps_while_the_other_does(tell, lines) -> None:
+def test_never_steps_while_the_other_does(tell: Tell, lines: Lines) -> None:
     """After twenty windows it is told."""
     story = tell(optimizers=TWO)
     train(story, steps=19)
@@ -25,7 +27,7 @@ def test_never_steps_while_the_other_does(tell, lines) -> None:
     assert (finding.parameters, lines(finding)) == (("D",), {"backward": 50, "step": 51})
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix name both optimizers."""
     story = tell(optimizers=TWO)
     train(story, steps=20)
@@ -40,7 +42,7 @@ def test_wording(tell) -> None:
     )
 
 
-def test_warm_up_that_ends_in_time_is_right(tell) -> None:
+def test_warm_up_that_ends_in_time_is_right(tell: Tell) -> None:
     """An optimizer may start late."""
     story = tell(optimizers=TWO)
     train(story, steps=60, d_steps_from=15)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from graddebug.records import ParameterSet
+from tests.diagnose.story import Lines, Story, Tell
 
-def train(story, moved=(), *, written=("fc1.weight", "fc1.bias")) -> None:
+
+def train(
+    story: Story, moved: ParameterSet = (), *, written: tuple[str, ...] | None = ("fc1.weight", "fc1.bias")
+) -> None:
     story.clear("optimizer", to_none=False)
     story.backward(written)
     story.step(moved_idle=moved)
 
 
-def test_momentum_on_zeros(tell, lines) -> None:
+def test_momentum_on_zeros(tell: Tell, lines: Lines) -> None:
     """Zeros instead of None keep an unused branch moving."""
     story = tell()
     story.backward()
@@ -25,7 +30,7 @@ def test_momentum_on_zeros(tell, lines) -> None:
     )
 
 
-def test_frozen_in_the_middle(tell) -> None:
+def test_frozen_in_the_middle(tell: Tell) -> None:
     """A frozen parameter with an old gradient is told apart."""
     story = tell()
     train(story, written=None)
@@ -36,7 +41,7 @@ def test_frozen_in_the_middle(tell) -> None:
     assert finding.fix == "When you freeze them, set their `.grad` to None or take them out of `optimizer`."
 
 
-def test_nothing_moved_is_right(tell) -> None:
+def test_nothing_moved_is_right(tell: Tell) -> None:
     """With None the step skips them."""
     story = tell()
     for _ in range(3):
@@ -44,7 +49,7 @@ def test_nothing_moved_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_moved_inside_a_wrapper_is_on_purpose(tell) -> None:
+def test_moved_inside_a_wrapper_is_on_purpose(tell: Tell) -> None:
     """Lookahead moves weights by interpolation."""
     story = tell(optimizers={"outer": ("w", "v"), "base": ("w", "v")})
     story.backward(("w",))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Tell
 
-def test_leaf_root(tell, lines) -> None:
+
+def test_leaf_root(tell: Tell, lines: Lines) -> None:
     """It fires at the backward, and the empty step is not told again."""
     story = tell()
     for _ in range(5):
@@ -14,7 +16,7 @@ def test_leaf_root(tell, lines) -> None:
     assert story.codes == ["GD301"]
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = tell()
     story.backward((), leaf_root=True)
@@ -28,7 +30,7 @@ def test_wording(tell) -> None:
     )
 
 
-def test_a_parameter_as_root_is_right(tell) -> None:
+def test_a_parameter_as_root_is_right(tell: Tell) -> None:
     """A regulariser that is a parameter itself."""
     story = tell()
     story.backward(("fc1.bias",), leaf_root=True)
@@ -36,7 +38,7 @@ def test_a_parameter_as_root_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_a_loss_with_a_graph_is_right(tell) -> None:
+def test_a_loss_with_a_graph_is_right(tell: Tell) -> None:
     """The nearest correct program."""
     story = tell()
     story.backward()

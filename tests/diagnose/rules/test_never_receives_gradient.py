@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Story, Tell
+
 WRITTEN = ("fc1.weight", "fc1.bias")
 SILENT = ("fc2.weight", "fc2.bias")
 
 
-def train(story, *, steps, written=WRITTEN) -> None:
+def train(story: Story, *, steps: int, written: tuple[str, ...] | None = WRITTEN) -> None:
     for _ in range(steps):
         story.backward(written)
         story.step()
         story.clear("optimizer")
 
 
-def test_module_ran_but_is_cut_off(tell, lines) -> None:
+def test_module_ran_but_is_cut_off(tell: Tell, lines: Lines) -> None:
     """Three windows after its first forward it is told."""
     story = tell()
     story.used()
@@ -29,7 +31,7 @@ def test_module_ran_but_is_cut_off(tell, lines) -> None:
     )
 
 
-def test_module_never_ran(tell) -> None:
+def test_module_never_ran(tell: Tell) -> None:
     """A module that does not run gets twenty windows."""
     story = tell()
     story.used(WRITTEN)
@@ -42,7 +44,7 @@ def test_module_never_ran(tell) -> None:
     )
 
 
-def test_a_module_that_runs_later_gets_its_time(tell) -> None:
+def test_a_module_that_runs_later_gets_its_time(tell: Tell) -> None:
     """The windows are counted from its first forward."""
     story = tell()
     story.used(WRITTEN)
@@ -52,7 +54,7 @@ def test_a_module_that_runs_later_gets_its_time(tell) -> None:
     assert story.codes == []
 
 
-def test_ran_and_never_ran_are_two_findings(tell) -> None:
+def test_ran_and_never_ran_are_two_findings(tell: Tell) -> None:
     """They have different reasons and different fixes."""
     story = tell()
     story.used(("fc1.weight", "fc1.bias", "fc2.weight"))
@@ -60,7 +62,7 @@ def test_ran_and_never_ran_are_two_findings(tell) -> None:
     assert [f.parameters for f in story.findings] == [("fc2.weight",), ("fc2.bias",)]
 
 
-def test_sometimes_is_enough(tell) -> None:
+def test_sometimes_is_enough(tell: Tell) -> None:
     """Experts and stochastic depth get a gradient now and then."""
     story = tell()
     story.used(WRITTEN)
@@ -71,7 +73,7 @@ def test_sometimes_is_enough(tell) -> None:
     assert story.codes == []
 
 
-def test_frozen_parameters_may_be_owned(tell) -> None:
+def test_frozen_parameters_may_be_owned(tell: Tell) -> None:
     """An optimizer may hold frozen parameters."""
     story = tell()
     story.freeze(SILENT)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Story, Tell
 
-def good(story) -> None:
+
+def good(story: Story) -> None:
     story.backward()
     story.step()
     story.clear("optimizer")
 
 
-def test_skip_path_forgets_to_clear_after_a_clip(tell, lines) -> None:
+def test_skip_path_forgets_to_clear_after_a_clip(tell: Tell, lines: Lines) -> None:
     """The clip saw NaN, the step was skipped, the next backward adds to it."""
     story = tell()
     story.backward(nonfinite=(0, 1))
@@ -19,7 +21,7 @@ def test_skip_path_forgets_to_clear_after_a_clip(tell, lines) -> None:
     assert (finding.parameters, lines(finding)) == (("fc1.weight", "fc1.bias"), {"backward": 41})
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = tell()
     good(story)
@@ -38,7 +40,7 @@ def test_wording(tell) -> None:
     )
 
 
-def test_fused_step_that_skipped_itself(tell) -> None:
+def test_fused_step_that_skipped_itself(tell: Tell) -> None:
     """The fused kernel left the weights alone, nobody cleared."""
     story = tell()
     story.backward(nonfinite=(0,))
@@ -47,7 +49,7 @@ def test_fused_step_that_skipped_itself(tell) -> None:
     assert story.codes == ["GD111"]
 
 
-def test_cleared_on_the_skip_path_is_right(tell) -> None:
+def test_cleared_on_the_skip_path_is_right(tell: Tell) -> None:
     """The nearest correct program."""
     story = tell()
     for bad in (False, True, True, False):
@@ -59,7 +61,7 @@ def test_cleared_on_the_skip_path_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_inside_a_window_it_is_not_over(tell) -> None:
+def test_inside_a_window_it_is_not_over(tell: Tell) -> None:
     """An accumulation goes on after a bad micro-batch; what happens at its end counts."""
     story = tell()
     for _ in range(2):
@@ -73,7 +75,7 @@ def test_inside_a_window_it_is_not_over(tell) -> None:
     assert story.codes == []
 
 
-def test_without_any_proof_it_waits(tell) -> None:
+def test_without_any_proof_it_waits(tell: Tell) -> None:
     """The first window of a run may be long."""
     story = tell()
     for _ in range(3):

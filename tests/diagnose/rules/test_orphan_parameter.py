@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Story, Tell
 
-def replaced(tell, *, kept=("fc1.weight",)):
+
+def replaced(tell: Tell, *, kept: tuple[str, ...] = ("fc1.weight",)) -> Story:
     return tell(
         optimizers={"optimizer": (*kept, "old.weight", "old.bias")},
         outside=("head.weight", "head.bias"),
@@ -12,7 +14,7 @@ def replaced(tell, *, kept=("fc1.weight",)):
     )
 
 
-def train(story, *, steps, kept=("fc1.weight",)) -> None:
+def train(story: Story, *, steps: int, kept: tuple[str, ...] = ("fc1.weight",)) -> None:
     for _ in range(steps):
         story.forward((*kept, "head.weight", "head.bias"))
         story.clear("optimizer")
@@ -20,7 +22,7 @@ def train(story, *, steps, kept=("fc1.weight",)) -> None:
         story.step()
 
 
-def test_replaced_layer_is_paired_by_shape(tell, lines) -> None:
+def test_replaced_layer_is_paired_by_shape(tell: Tell, lines: Lines) -> None:
     """Old and new are named; the consequences are not told apart."""
     story = replaced(tell)
     train(story, steps=30)
@@ -30,7 +32,7 @@ def test_replaced_layer_is_paired_by_shape(tell, lines) -> None:
     assert (finding.first_step, story.codes) == (1, ["GD202"])
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = replaced(tell)
     train(story, steps=2)
@@ -46,14 +48,14 @@ def test_wording(tell) -> None:
     )
 
 
-def test_whole_model_replaced_is_the_same_cause(tell) -> None:
+def test_whole_model_replaced_is_the_same_cause(tell: Tell) -> None:
     """Nothing the optimizer owns is alive: still one finding."""
     story = replaced(tell, kept=())
     train(story, steps=5, kept=())
     assert story.codes == ["GD202"]
 
 
-def test_parameters_outside_modules_that_learn_are_right(tell) -> None:
+def test_parameters_outside_modules_that_learn_are_right(tell: Tell) -> None:
     """Learned loss weights belong to no module."""
     story = tell("fc1.weight", "log_sigma", origins={"log_sigma": "optimizer"})
     for _ in range(30):

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-PARTS = {"optimizers": {"optimizer": ("head.weight",)}, "outside": ("body.weight", "body.bias")}
+from typing import Any
+
+from tests.diagnose.story import Lines, Story, Tell
+
+PARTS: dict[str, Any] = {
+    "optimizers": {"optimizer": ("head.weight",)},
+    "outside": ("body.weight", "body.bias"),
+}
 
 
-def train(story, *, steps, **backward) -> None:
+def train(story: Story, *, steps: int, **backward: Any) -> None:
     for _ in range(steps):
         story.forward()
         story.backward(**backward)
@@ -13,7 +20,7 @@ def train(story, *, steps, **backward) -> None:
         story.clear(params=None, how="module.zero_grad")
 
 
-def test_left_out_of_the_optimizer(tell, lines) -> None:
+def test_left_out_of_the_optimizer(tell: Tell, lines: Lines) -> None:
     """Three windows of gradients for nobody."""
     story = tell(**PARTS)
     train(story, steps=2)
@@ -25,7 +32,7 @@ def test_left_out_of_the_optimizer(tell, lines) -> None:
     assert finding.evidence["modules"] == ["body"]
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = tell(**PARTS)
     train(story, steps=3)
@@ -40,7 +47,7 @@ def test_wording(tell) -> None:
     )
 
 
-def test_another_module_that_nobody_trains_is_right(tell) -> None:
+def test_another_module_that_nobody_trains_is_right(tell: Tell) -> None:
     """A loss network or a target: all of it is in no optimizer."""
     story = tell(**PARTS)
     for _ in range(9):
@@ -52,7 +59,7 @@ def test_another_module_that_nobody_trains_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_frozen_parameters_are_right(tell) -> None:
+def test_frozen_parameters_are_right(tell: Tell) -> None:
     """Frozen says: on purpose."""
     story = tell(**PARTS)
     story.freeze(("body.weight", "body.bias"))

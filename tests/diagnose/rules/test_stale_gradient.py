@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.records import Severity
+from tests.diagnose.story import Lines, Tell
 
 NEVER = (
     "`optimizer.step()` applied gradients that an earlier step had already applied: the gradients of "
@@ -11,7 +12,7 @@ NEVER = (
 )
 
 
-def test_fires_at_the_second_step_without_a_clear(tell, lines) -> None:
+def test_fires_at_the_second_step_without_a_clear(tell: Tell, lines: Lines) -> None:
     """The second step of a loop without zero_grad is named with both its lines."""
     story = tell()
     story.backward()
@@ -25,7 +26,7 @@ def test_fires_at_the_second_step_without_a_clear(tell, lines) -> None:
     assert (finding.severity, finding.first_step) == (Severity.ERROR, 1)
 
 
-def test_wording_when_never_cleared(tell) -> None:
+def test_wording_when_never_cleared(tell: Tell) -> None:
     """The message has the numbers, the fix the user's own words."""
     story = tell()
     for _ in range(2):
@@ -37,7 +38,7 @@ def test_wording_when_never_cleared(tell) -> None:
     assert finding.evidence["backwards_already_used"] == 1
 
 
-def test_is_one_finding_with_a_count(tell) -> None:
+def test_is_one_finding_with_a_count(tell: Tell) -> None:
     """A hundred guilty steps are one finding."""
     story = tell()
     for _ in range(100):
@@ -47,7 +48,7 @@ def test_is_one_finding_with_a_count(tell) -> None:
     assert (finding.count, finding.first_step, finding.last_step) == (99, 1, 99)
 
 
-def test_clear_once_per_epoch_is_to_be_moved(tell) -> None:
+def test_clear_once_per_epoch_is_to_be_moved(tell: Tell) -> None:
     """Where a clear exists, the fix moves it."""
     story = tell()
     for _ in range(2):
@@ -71,7 +72,7 @@ def test_clear_once_per_epoch_is_to_be_moved(tell) -> None:
     )
 
 
-def test_partial_clear_names_what_it_misses(tell) -> None:
+def test_partial_clear_names_what_it_misses(tell: Tell) -> None:
     """A module's zero_grad that covers part of the optimizer leaves the rest stale."""
     story = tell()
     for _ in range(2):
@@ -88,7 +89,7 @@ def test_partial_clear_names_what_it_misses(tell) -> None:
     )
 
 
-def test_one_optimizer_of_two_is_not_cleared(tell) -> None:
+def test_one_optimizer_of_two_is_not_cleared(tell: Tell) -> None:
     """Only the optimizer that is never cleared is guilty."""
     story = tell(optimizers={"opt_a": ("a.weight",), "opt_b": ("b.weight",)})
     for _ in range(3):
@@ -99,7 +100,7 @@ def test_one_optimizer_of_two_is_not_cleared(tell) -> None:
     assert story.found("GD101").parameters == ("b.weight",)
 
 
-def test_two_backward_lines_name_the_first_one_too(tell, lines) -> None:
+def test_two_backward_lines_name_the_first_one_too(tell: Tell, lines: Lines) -> None:
     """A leftover of another line is a role of its own."""
     story = tell()
     story.backward(at=20)
@@ -109,7 +110,7 @@ def test_two_backward_lines_name_the_first_one_too(tell, lines) -> None:
     assert lines(story.found("GD101")) == {"backward": 41, "step": 43, "first_backward": 20}
 
 
-def test_another_optimizer_has_used_it_and_more_came_on_top(tell) -> None:
+def test_another_optimizer_has_used_it_and_more_came_on_top(tell: Tell) -> None:
     """A shared parameter stepped by one optimizer and written again is stale for the other."""
     story = tell(optimizers={"opt_a": ("shared",), "opt_b": ("shared", "b.weight")})
     story.backward(("shared",), at=20)
@@ -119,7 +120,7 @@ def test_another_optimizer_has_used_it_and_more_came_on_top(tell) -> None:
     assert story.found("GD101").parameters == ("shared",)
 
 
-def test_two_owners_on_one_fresh_gradient_are_fine(tell) -> None:
+def test_two_owners_on_one_fresh_gradient_are_fine(tell: Tell) -> None:
     """Two optimizers that step one after the other share one gradient."""
     story = tell(optimizers={"opt_a": ("shared",), "opt_b": ("shared",)})
     for _ in range(3):
@@ -130,7 +131,7 @@ def test_two_owners_on_one_fresh_gradient_are_fine(tell) -> None:
     assert story.codes == []
 
 
-def test_momentum_kept_in_the_gradient_is_a_note(tell) -> None:
+def test_momentum_kept_in_the_gradient_is_a_note(tell: Tell) -> None:
     """Scaled in place between its use and the next write: on purpose."""
     story = tell()
     for _ in range(3):
@@ -142,7 +143,7 @@ def test_momentum_kept_in_the_gradient_is_a_note(tell) -> None:
     assert "scaled by hand in between" in finding.message
 
 
-def test_unscaling_after_the_backward_is_no_excuse(tell) -> None:
+def test_unscaling_after_the_backward_is_no_excuse(tell: Tell) -> None:
     """An edit after the write on top of a used gradient does not make it a memory."""
     story = tell()
     for _ in range(2):
@@ -152,7 +153,7 @@ def test_unscaling_after_the_backward_is_no_excuse(tell) -> None:
     assert story.found("GD101").severity is Severity.ERROR
 
 
-def test_closure_that_never_clears_fires_when_it_returns(tell) -> None:
+def test_closure_that_never_clears_fires_when_it_returns(tell: Tell) -> None:
     """A closure's gradients are judged at the end of its step."""
     story = tell()
     for _ in range(2):
@@ -162,7 +163,7 @@ def test_closure_that_never_clears_fires_when_it_returns(tell) -> None:
     assert story.codes == ["GD101"]
 
 
-def test_a_skipped_fused_step_has_used_nothing(tell) -> None:
+def test_a_skipped_fused_step_has_used_nothing(tell: Tell) -> None:
     """Steps whose kernel left the weights alone do not count as use."""
     story = tell()
     story.backward()
@@ -172,7 +173,7 @@ def test_a_skipped_fused_step_has_used_nothing(tell) -> None:
     assert "GD101" not in story.codes
 
 
-def test_wrapper_around_a_base_optimizer_is_fine(tell) -> None:
+def test_wrapper_around_a_base_optimizer_is_fine(tell: Tell) -> None:
     """Lookahead's step runs its base optimizer's step on the same gradients."""
     story = tell(optimizers={"lookahead": ("w",), "base": ("w",)})
     for _ in range(5):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.diagnose.story import Lines, Tell
 
-def test_step_called_twice(tell, lines) -> None:
+
+def test_step_called_twice(tell: Tell, lines: Lines) -> None:
     """The second step applies the same gradients once more."""
     story = tell()
     story.clear("optimizer")
@@ -14,7 +16,7 @@ def test_step_called_twice(tell, lines) -> None:
     assert story.codes == ["GD107"]
 
 
-def test_wording_of_old_gradients(tell) -> None:
+def test_wording_of_old_gradients(tell: Tell) -> None:
     """It says since when nothing was written."""
     story = tell()
     story.backward()
@@ -30,7 +32,7 @@ def test_wording_of_old_gradients(tell) -> None:
     )
 
 
-def test_first_step_before_any_backward(tell) -> None:
+def test_first_step_before_any_backward(tell: Tell) -> None:
     """All gradients are None."""
     story = tell()
     story.step()
@@ -40,7 +42,7 @@ def test_first_step_before_any_backward(tell) -> None:
     )
 
 
-def test_a_backward_before_each_step_is_right(tell) -> None:
+def test_a_backward_before_each_step_is_right(tell: Tell) -> None:
     """The nearest correct program."""
     story = tell()
     for _ in range(3):
@@ -50,7 +52,7 @@ def test_a_backward_before_each_step_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_gradients_assigned_by_hand_are_new(tell) -> None:
+def test_gradients_assigned_by_hand_are_new(tell: Tell) -> None:
     """Manual gradients are gradients."""
     story = tell()
     for _ in range(3):
@@ -60,7 +62,7 @@ def test_gradients_assigned_by_hand_are_new(tell) -> None:
     assert story.codes == []
 
 
-def test_closures_write_inside(tell) -> None:
+def test_closures_write_inside(tell: Tell) -> None:
     """A closure's step starts without gradients."""
     story = tell()
     for _ in range(2):
@@ -71,14 +73,14 @@ def test_closures_write_inside(tell) -> None:
     assert story.codes == []
 
 
-def test_dry_run_with_rate_zero_changes_nothing(tell) -> None:
+def test_dry_run_with_rate_zero_changes_nothing(tell: Tell) -> None:
     """A step at learning rate zero only sets up the optimizer's state."""
     story = tell()
     story.step(lr=(0.0,))
     assert story.codes == []
 
 
-def test_gradients_that_were_there_before_are_not_judged(tell) -> None:
+def test_gradients_that_were_there_before_are_not_judged(tell: Tell) -> None:
     """A watch that begins between backward and step has not seen the write."""
     story = tell()
     story.step(ready=story.set(None))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from graddebug.records import Severity
+from tests.diagnose.story import Lines, Story, Tell
 
 
-def accumulate(story, *, batches, n=4) -> None:
+def accumulate(story: Story, *, batches: int, n: int = 4) -> None:
     for i in range(batches):
         story.backward()
         if (i + 1) % n == 0:
@@ -13,7 +14,7 @@ def accumulate(story, *, batches, n=4) -> None:
             story.clear("optimizer")
 
 
-def test_tail_of_the_last_epoch(tell, lines) -> None:
+def test_tail_of_the_last_epoch(tell: Tell, lines: Lines) -> None:
     """Two of ten backwards reach no step."""
     story = tell()
     accumulate(story, batches=10)
@@ -26,7 +27,7 @@ def test_tail_of_the_last_epoch(tell, lines) -> None:
     )
 
 
-def test_an_optimizer_that_never_stepped_is_said(tell) -> None:
+def test_an_optimizer_that_never_stepped_is_said(tell: Tell) -> None:
     """A backward without any step."""
     story = tell()
     story.backward()
@@ -34,7 +35,7 @@ def test_an_optimizer_that_never_stepped_is_said(tell) -> None:
     assert story.found("GD109").message.endswith("no step used them. `optimizer` has never stepped.")
 
 
-def test_full_windows_leave_nothing(tell) -> None:
+def test_full_windows_leave_nothing(tell: Tell) -> None:
     """The nearest correct program."""
     story = tell()
     accumulate(story, batches=8)
@@ -42,7 +43,7 @@ def test_full_windows_leave_nothing(tell) -> None:
     assert story.codes == []
 
 
-def test_an_exception_ends_a_run_anywhere(tell) -> None:
+def test_an_exception_ends_a_run_anywhere(tell: Tell) -> None:
     """Then pending gradients mean nothing."""
     story = tell()
     accumulate(story, batches=10)
@@ -50,7 +51,7 @@ def test_an_exception_ends_a_run_anywhere(tell) -> None:
     assert story.codes == []
 
 
-def test_a_bad_gradient_is_not_missed(tell) -> None:
+def test_a_bad_gradient_is_not_missed(tell: Tell) -> None:
     """The last step was skipped for a NaN: nothing to step with."""
     story = tell()
     accumulate(story, batches=1, n=1)
@@ -59,7 +60,7 @@ def test_a_bad_gradient_is_not_missed(tell) -> None:
     assert story.codes == []
 
 
-def test_cross_gradients_are_not_meant_for_a_step(tell) -> None:
+def test_cross_gradients_are_not_meant_for_a_step(tell: Tell) -> None:
     """A GAN ends with the generator's gradients in the discriminator."""
     story = tell(optimizers={"opt_d": ("D",), "opt_g": ("G",)})
     for _ in range(3):

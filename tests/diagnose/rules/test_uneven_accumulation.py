@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.diagnose.story import Lines, Story, Tell
 
-def windows(story, counts) -> None:
+
+def windows(story: Story, counts: list[int]) -> None:
     for count in counts:
         for _ in range(count):
             story.backward()
@@ -14,7 +16,7 @@ def windows(story, counts) -> None:
     story.end()
 
 
-def test_tail_carried_into_the_next_epoch(tell, lines) -> None:
+def test_tail_carried_into_the_next_epoch(tell: Tell, lines: Lines) -> None:
     """Each epoch's first window holds the last one's rest."""
     story = tell()
     windows(story, [4, 4, 4, 6, 4, 4, 6, 4, 4, 6, 4, 4])
@@ -31,7 +33,7 @@ def test_tail_carried_into_the_next_epoch(tell, lines) -> None:
     [[4] * 12, [3, 1, 4, 2, 4, 5, 1], [1, 4, 4, 4, 4], [4, 4, 2], [4, 4, 6, 4, 6, 4, 4, 4, 6]],
     ids=["even", "varying", "first one short", "partial tail", "irregular"],
 )
-def test_other_counts_are_silent(tell, counts) -> None:
+def test_other_counts_are_silent(tell: Tell, counts: list[int]) -> None:
     """Even, varying and irregular counts are the user's own."""
     story = tell()
     windows(story, counts)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from graddebug.records import Severity
+from tests.diagnose.story import Lines, Story, Tell
 
 PARTS = {"optimizers": {"optimizer": ("head.weight",)}, "outside": ("backbone.weight",)}
 
 
-def train(story, *, steps, clip=False, clear_all=False) -> None:
+def train(story: Story, *, steps: int, clip: bool = False, clear_all: bool = False) -> None:
     for _ in range(steps):
         story.clear("optimizer")
         if clear_all:
@@ -18,7 +19,7 @@ def train(story, *, steps, clip=False, clear_all=False) -> None:
         story.step()
 
 
-def test_fires_after_three_windows(tell, lines) -> None:
+def test_fires_after_three_windows(tell: Tell, lines: Lines) -> None:
     """Two windows may be a transition, three are a pile."""
     story = tell(**PARTS)
     train(story, steps=2)
@@ -29,7 +30,7 @@ def test_fires_after_three_windows(tell, lines) -> None:
     assert (finding.parameters, lines(finding)) == (("backbone.weight",), {"backward": 41})
 
 
-def test_wording(tell) -> None:
+def test_wording(tell: Tell) -> None:
     """Message and fix."""
     story = tell(**PARTS)
     train(story, steps=3)
@@ -45,7 +46,7 @@ def test_wording(tell) -> None:
     )
 
 
-def test_clip_that_counts_them_is_an_error(tell) -> None:
+def test_clip_that_counts_them_is_an_error(tell: Tell) -> None:
     """Real gradients are shrunk by what nobody uses."""
     story = tell(**PARTS)
     train(story, steps=5, clip=True)
@@ -58,14 +59,14 @@ def test_clip_that_counts_them_is_an_error(tell) -> None:
     assert finding.evidence["total_norm"] == 9.5
 
 
-def test_module_zero_grad_keeps_them_small(tell) -> None:
+def test_module_zero_grad_keeps_them_small(tell: Tell) -> None:
     """model.zero_grad() clears what optimizer.zero_grad() does not."""
     story = tell(**PARTS)
     train(story, steps=9, clear_all=True)
     assert story.codes == []
 
 
-def test_frozen_parameters_get_nothing(tell) -> None:
+def test_frozen_parameters_get_nothing(tell: Tell) -> None:
     """The fix: frozen parameters are not written."""
     story = tell(**PARTS)
     story.freeze(("backbone.weight",))
@@ -76,7 +77,7 @@ def test_frozen_parameters_get_nothing(tell) -> None:
     assert story.codes == []
 
 
-def test_manual_sgd_has_no_optimizer(tell) -> None:
+def test_manual_sgd_has_no_optimizer(tell: Tell) -> None:
     """Without any optimizer nobody knows who owns what."""
     story = tell(optimizers={}, outside=("w",))
     for _ in range(9):

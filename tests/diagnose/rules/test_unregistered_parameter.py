@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.records import OptimizerOwns
+from tests.diagnose.story import Lines, Story, Tell
 
 LIST = {
     "optimizers": {"optimizer": ("fc1.weight",)},
@@ -11,14 +12,14 @@ LIST = {
 }
 
 
-def train(story, *, steps) -> None:
+def train(story: Story, *, steps: int) -> None:
     for _ in range(steps):
         story.clear("optimizer")
         story.backward()
         story.step()
 
 
-def test_layer_in_a_plain_list(tell, lines) -> None:
+def test_layer_in_a_plain_list(tell: Tell, lines: Lines) -> None:
     """It gets gradients and belongs nowhere."""
     story = tell(**LIST)
     train(story, steps=30)
@@ -34,7 +35,7 @@ def test_layer_in_a_plain_list(tell, lines) -> None:
     )
 
 
-def test_owned_by_an_optimizer_is_right(tell) -> None:
+def test_owned_by_an_optimizer_is_right(tell: Tell) -> None:
     """Given to the optimizer by hand, it learns."""
     story = tell(**LIST)
     story.tell(OptimizerOwns, optimizer=0, params=(0, 1))
@@ -43,7 +44,7 @@ def test_owned_by_an_optimizer_is_right(tell) -> None:
     assert story.codes == []
 
 
-def test_a_free_leaf_is_the_users_own(tell) -> None:
+def test_a_free_leaf_is_the_users_own(tell: Tell) -> None:
     """An image under optimisation, a latent: not a forgotten layer."""
     story = tell(**{**LIST, "origins": {"blocks[0].weight": "leaf"}})
     train(story, steps=30)
