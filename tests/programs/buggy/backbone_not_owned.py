@@ -1,4 +1,4 @@
-"""GD106: the backbone collects gradients that nothing clears."""
+"""GD106 GD201: the backbone collects gradients that nothing clears."""
 
 import torch
 from torch import nn

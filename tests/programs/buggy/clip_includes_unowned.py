@@ -1,4 +1,4 @@
-"""GD106: what nobody clears dominates the clipping norm."""
+"""GD106 GD201: what nobody clears dominates the clipping norm."""
 
 import torch
 from torch import nn

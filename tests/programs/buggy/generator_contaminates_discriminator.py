@@ -27,5 +27,5 @@ for _ in range(5):
     d_optimizer.zero_grad()
     g_optimizer.zero_grad()
     g_loss = -discriminator(fake).mean()
-    g_loss.backward()  # foreign
+    g_loss.backward()  # foreign_backward
     g_optimizer.step()
