@@ -10,12 +10,13 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graddebug.errors import UsageError
-from graddebug.program import Outcome, Program, check_exists, execute
+from graddebug.program import Outcome, Program, check_exists, execute, flush_output
 from graddebug.records import Finding, Severity
 from graddebug.report.place import near_path
 from graddebug.report.terminal import emit, wants_colour
@@ -106,12 +107,10 @@ class Watched:
     def _say(self, *lines: str) -> None:
         if self._options.quiet:
             return
-        try:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+        flush_output()
+        # The border to the user's program: it may have closed its stream, or put anything in its place.
+        with suppress(Exception):
             emit("\n".join([f"graddebug: {lines[0]}", *lines[1:]]), sys.stderr)
-        except (OSError, ValueError):  # the program closed its streams, or who read them is gone
-            return
 
 
 def summary(findings: list[Finding], *, steps: int, folder: str) -> list[str]:

@@ -10,13 +10,17 @@ import builtins
 import importlib.util
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
+from importlib.machinery import BuiltinImporter, ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from pkgutil import get_importer
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from graddebug.errors import FindingRaised, UsageError
+
+#: The name of a program that is read from standard input.
+STDIN = "-"
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
@@ -34,6 +38,8 @@ class Program:
         """A short name for folders and summaries: the file's stem, or the module's name."""
         if self.is_module:
             return self.name
+        if self.name == STDIN:
+            return "stdin"
         return os.path.splitext(os.path.basename(os.path.abspath(self.name)))[0]
 
 
@@ -68,7 +74,7 @@ class _Body:
 
 def check_exists(program: Program) -> None:
     """`UsageError` for a script that is not there or not readable, before anything else is started."""
-    if program.is_module or os.path.isdir(program.name):
+    if program.is_module or program.name == STDIN or os.path.isdir(program.name):
         return
     try:
         with open(program.name, "rb"):
@@ -108,7 +114,7 @@ def _run(body: _Body, main: ModuleType) -> None:
 
 
 def _began(main: ModuleType) -> bool:
-    return "__file__" in vars(main)
+    return vars(main)["__loader__"] is not None  # set by `_run`
 
 
 def _become_main() -> ModuleType:
@@ -127,11 +133,13 @@ main_before: list[ModuleType] = []
 
 def _prepare_path(program: Program) -> _Body:
     sys.argv = [program.name, *program.arguments]
-    finder = get_importer(os.path.abspath(program.name))
+    if program.name == STDIN:
+        return _prepare_stdin()
+    finder = get_importer(_absolute(program.name))
     if finder is not None:
         return _prepare_container(program, finder)
     _set_first_path(os.path.dirname(os.path.realpath(program.name)))
-    path = os.path.abspath(program.name)
+    path = _absolute(program.name)
     loader = (SourcelessFileLoader if path.endswith(".pyc") else SourceFileLoader)("__main__", path)
     attributes = {"__file__": path, "__cached__": None, "__loader__": loader}
     # Compiled from the bytes, not through the loader: a script leaves no .pyc behind.
@@ -141,6 +149,17 @@ def _prepare_path(program: Program) -> _Body:
     return _Body(code, attributes, program.name)
 
 
+def _prepare_stdin() -> _Body:
+    _set_first_path("")
+    code = compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True)
+    return _Body(code, {"__file__": "<stdin>", "__loader__": BuiltinImporter}, STDIN)
+
+
+def _absolute(name: str) -> str:
+    """As Python makes it absolute: ``.`` and ``..`` stay, for behind a link they mean another place."""
+    return os.path.join(os.getcwd(), name)
+
+
 def _compile(path: str) -> CodeType:
     with open(path, "rb") as file:
         return compile(file.read(), path, "exec", dont_inherit=True)
@@ -148,7 +167,7 @@ def _compile(path: str) -> CodeType:
 
 def _prepare_container(program: Program, finder: Any) -> _Body:
     """A folder or a zip file with a ``__main__.py`` in it."""
-    path = os.path.abspath(program.name)
+    path = _absolute(program.name)
     _set_first_path(path)
     spec = finder.find_spec("__main__")
     if spec is None:
@@ -199,6 +218,8 @@ def find_main_spec(name: str) -> ModuleSpec:
 def _find_spec(name: str) -> ModuleSpec | None:
     if name.startswith("."):
         raise UsageError(f"Relative module names not supported: {name}")
+    if not all(name.split(".")):
+        raise UsageError(f"no module can be named {name!r}")
     try:
         return importlib.util.find_spec(name)
     except ModuleNotFoundError as error:
@@ -206,7 +227,9 @@ def _find_spec(name: str) -> ModuleSpec | None:
             return None
         raise  # a parent is there and failed: the program's own error
     except ValueError as error:
-        raise UsageError(f"no module can be named {name!r}: {error}") from None
+        if str(error) in (f"{name}.__spec__ is None", f"{name}.__spec__ is not set"):
+            raise UsageError(f"{name} cannot be run as a module: {error}") from None
+        raise  # a parent is there and failed
 
 
 def _set_first_path(folder: str) -> None:
@@ -221,16 +244,25 @@ def exit_code(code: object) -> int:
     if isinstance(code, int):
         return code
     if sys.stderr is not None:
-        print(code, file=sys.stderr)
+        _print_or_blank(code)
     return 1
+
+
+def _print_or_blank(code: object) -> None:
+    # The border to the user's program: the text or the stream it left may fail, and as in Python the
+    # program ends all the same.
+    try:
+        print(code, file=sys.stderr)
+    except Exception:
+        with suppress(Exception):
+            print(file=sys.stderr)
 
 
 def _report_uncaught(error: BaseException) -> Outcome:
     kind, trace = type(error), without_own_frames(error.__traceback__)
     error = error.with_traceback(up_to_call(trace) if isinstance(error, FindingRaised) else trace)
     sys.last_type, sys.last_value, sys.last_traceback = kind, error, error.__traceback__
-    if sys.stdout is not None and not sys.stdout.closed:
-        sys.stdout.flush()
+    flush_output()
     try:
         sys.excepthook(kind, error, error.__traceback__)
     except SystemExit as exit_:
@@ -239,6 +271,13 @@ def _report_uncaught(error: BaseException) -> Outcome:
         failure.__traceback__ = without_own_frames(failure.__traceback__)
         _report_failed_hook(failure, error)
     return Outcome(130 if isinstance(error, KeyboardInterrupt) else 1, error)
+
+
+def flush_output() -> None:
+    """Send on what the program has printed, so that what is said next stands below it."""
+    with suppress(Exception):  # the border to the user's program: it may have closed or replaced its stream
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 def _report_failed_hook(failure: BaseException, error: BaseException) -> None:

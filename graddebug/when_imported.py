@@ -6,13 +6,14 @@ A launched program sets environment variables, start methods and warnings before
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+_IMPORT_SYSTEM = "<frozen importlib._bootstrap_external>"
 
 
 def when_imported(name: str, act: Callable[[], None]) -> Callable[[], None]:
@@ -29,7 +30,7 @@ def when_imported(name: str, act: Callable[[], None]) -> Callable[[], None]:
     return waiter.give_up
 
 
-class _Waiter(importlib.abc.MetaPathFinder):
+class _Waiter:
     """Lets the other finders find the module, and has its loader call back after running it once.
 
     The loader gets an attribute for the time of that one call; the spec and the module keep the
@@ -64,6 +65,9 @@ class _Waiter(importlib.abc.MetaPathFinder):
             self.give_up()
             self._act()
 
+        # Python leaves its import system out of tracebacks, and knows it by this file name: a module
+        # that fails is told as without us.
+        run_then_act.__code__ = run_then_act.__code__.replace(co_filename=_IMPORT_SYSTEM)
         loader.exec_module = run_then_act
 
     def give_up(self) -> None:

@@ -19,12 +19,15 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "PYTHONWARNINGS": "error", **changes}
 
 
-def python(*words: str | Path, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+def python(
+    *words: str | Path, cwd: Path, stdin: str | None = None, **changes: str
+) -> subprocess.CompletedProcess[str]:
     """`python words…` in a folder."""
     return subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=cwd,
         env=environment(**changes),
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -32,9 +35,11 @@ def python(*words: str | Path, cwd: Path, **changes: str) -> subprocess.Complete
     )
 
 
-def graddebug(*words: str | Path, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+def graddebug(
+    *words: str | Path, cwd: Path, stdin: str | None = None, **changes: str
+) -> subprocess.CompletedProcess[str]:
     """`graddebug words…` in a folder."""
-    return python("-m", "graddebug", *words, cwd=cwd, **changes)
+    return python("-m", "graddebug", *words, cwd=cwd, stdin=stdin, **changes)
 
 
 def script(folder: Path, source: str, *, name: str = "train.py") -> Path:

@@ -37,6 +37,10 @@ ENDINGS = {
     "exit 3": "import sys\nsys.exit(3)\n",
     "exit none": "import sys\nsys.exit()\n",
     "exit text": "import sys\nsys.exit('that went wrong')\n",
+    "exit unprintable": "class U:\n    def __str__(self): raise ValueError\nraise SystemExit(U())\n",
+    "exit text nowhere": "import sys\nsys.stderr = None\nprint('x')\nsys.exit(3)\n",
+    "streams of its own": "import sys\nclass Tee:\n    def write(self, text): sys.__stdout__.write(text)\n    def flush(self): pass\n"
+    "sys.stdout = sys.stderr = Tee()\n1 / 0\n",
     "exit true": "raise SystemExit(True)\n",
     "exit in function": "def f():\n    raise SystemExit(7)\nf()\n",
     "own hook": "import sys\nsys.excepthook = lambda *a: print(a[0].__name__, a[2].tb_lineno)\n1 / 0\n",
@@ -96,6 +100,27 @@ def test_a_zip_file_runs_its_main(tmp_path: Path) -> None:
     assert_same(tmp_path, "app.zip", "a")
 
 
+@pytest.mark.parametrize("path", ["./d/a.py", "link/../d/a.py", "./app", "app/"])
+def test_a_path_stays_as_it_was_written(tmp_path: Path, path: str) -> None:
+    """Dots, links before them and a slash at the end are in __file__ and sys.path as Python leaves them."""
+    noticed = "import sys\nprint(__file__, sys.argv, sys.path[0])\n"
+    script(tmp_path, noticed, name="app/__main__.py")
+    script(tmp_path, noticed, name="elsewhere/d/a.py")
+    script(tmp_path, noticed, name="d/a.py")
+    (tmp_path / "elsewhere/deep").mkdir()
+    os.symlink("elsewhere/deep", tmp_path / "link")
+    assert_same(tmp_path, path)
+
+
+def test_names_of_the_standard_library_are_free(tmp_path: Path) -> None:
+    """A module beside the script is found though it is called like one that graddebug's commands use."""
+    names = ("calendar", "csv", "email", "platform", "queue", "random", "socket", "tempfile")
+    for name in names:
+        script(tmp_path, f"print('my {name}')", name=f"app/{name}.py")
+    script(tmp_path, f"import {', '.join(names)}\n", name="app/train.py")
+    assert "my random" in assert_same(tmp_path, "app/train.py").stdout
+
+
 def test_a_symbolic_link_finds_its_neighbours(tmp_path: Path) -> None:
     """The first entry of the path is the folder of the file that the link names."""
     script(tmp_path, "import beside, sys\nprint(sys.argv, __file__)\n", name="real/train.py")
@@ -117,6 +142,24 @@ def test_a_failing_module_is_told_without_our_frames(tmp_path: Path) -> None:
     script(tmp_path, "1 / 0\n", name="mod.py")
     ran = graddebug("run", "-m", "mod", cwd=tmp_path)
     assert ran.stderr.startswith(f'Traceback (most recent call last):\n  File "{tmp_path}/mod.py", line 1')
+    assert ran.returncode == 1
+
+
+def test_a_program_may_come_from_standard_input(tmp_path: Path) -> None:
+    """`-` is the program that is piped in, as for `python -`."""
+    source = "import sys\nprint(__name__, sys.argv, repr(sys.path[0]), __spec__, '__file__' in globals())\n"
+    words = ("-", "a", "--help")
+    plain = python(*words, cwd=tmp_path, stdin=source)
+    ours = graddebug("run", "--quiet", *words, cwd=tmp_path, stdin=source)
+    assert (ours.stdout, ours.stderr, ours.returncode) == (plain.stdout, plain.stderr, 0)
+
+
+def test_a_parent_that_fails_by_value_is_the_programs_own_error(tmp_path: Path) -> None:
+    """A ValueError of a package is shown with its line, and is not taken for a wrong name."""
+    script(tmp_path, "raise ValueError('mine')\n", name="pkg/__init__.py")
+    script(tmp_path, "", name="pkg/mod.py")
+    ran = graddebug("run", "-m", "pkg.mod", cwd=tmp_path)
+    assert f'File "{tmp_path}/pkg/__init__.py", line 1' in ran.stderr
     assert ran.returncode == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_leaves_the_module_as_it_would_be() -> None:
     loader = module.__spec__.loader
     assert module.__loader__ is loader
     assert "exec_module" not in vars(loader)
+
+
+def test_a_failing_module_is_told_without_us(tmp_path: Path) -> None:
+    """The traceback of a failing import has no frame of ours, and the module is waited for again."""
+    script(tmp_path, "raise ImportError('broken')\n", name=f"{NAME}.py")
+    seen: list[str] = []
+    give_up = when_imported(NAME, lambda: seen.append("now"))
+    with pytest.raises(ImportError, match="broken") as failed:
+        exec(f"import {NAME}")
+    frames = [Path(frame.filename).name for frame in traceback.extract_tb(failed.tb)]
+    assert frames[1:] == ["<string>", f"{NAME}.py"]
+    script(tmp_path, "value = 1\n", name=f"{NAME}.py")
+    importlib.invalidate_caches()
+    importlib.import_module(NAME)
+    assert seen == ["now"]
+    give_up()
 
 
 def test_what_the_act_raises_comes_out_of_the_import() -> None:

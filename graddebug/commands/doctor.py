@@ -1,11 +1,13 @@
-"""`graddebug doctor`: what is installed here, what capture can see, what the terminal can show."""
+"""`graddebug doctor`: what is installed here, what capture can see, what the terminal can show.
+
+It imports what it asks when it runs: every command's module is loaded by `graddebug run` too, and a
+module of the standard library that is loaded there hides one of that name beside the user's script.
+"""
 
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
-from importlib import metadata
 
 import graddebug
 from graddebug.commands.command import Command, Exit
@@ -23,6 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _versions() -> list[tuple[str, str]]:
+    import platform
+
     return [
         ("graddebug", graddebug.__version__),
         ("python", f"{platform.python_version()} ({platform.system()} {platform.machine()})"),
@@ -37,6 +41,8 @@ def _versions() -> list[tuple[str, str]]:
 
 def version_of(name: str, *, missing: str = "not installed") -> str:
     """A distribution's version, or ``missing``."""
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

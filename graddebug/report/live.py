@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graddebug.records import Finding
-from graddebug.report.terminal import emit, encodable, terminal_width, wants_colour
+from graddebug.report.terminal import emit, encodable, encoding_of, terminal_width, wants_colour
 from graddebug.report.text import render_live
 
 
@@ -40,7 +40,7 @@ def _print(text: str) -> None:
     if bar is None:
         emit(text, sys.stderr)
     else:
-        bar.write(encodable(text, sys.stderr.encoding or "utf-8"), file=sys.stderr)
+        bar.write(encodable(text, encoding_of(sys.stderr)), file=sys.stderr)
 
 
 def live_bar() -> Any | None:

@@ -58,8 +58,13 @@ def render_show(recording: Recording, *, step: int | None, parameter: str | None
 
 
 def _sections(recording: Recording, *, step: int | None, parameter: str | None, width: int) -> Iterator[str]:
+    body = list(_body(recording, step=step, parameter=parameter, width=width))
+    yield from _head(recording, width)  # made last: it says what turned out to be damaged
+    yield from body
+
+
+def _body(recording: Recording, *, step: int | None, parameter: str | None, width: int) -> Iterator[str]:
     at = chosen_step(recording, step)
-    yield from _head(recording, width)
     if parameter is not None:
         yield from _parameter_sections(recording, parameter, at, width)
     elif step is not None and at is not None:

@@ -44,7 +44,7 @@ def show_json(recording: Recording, *, step: int | None, parameter: str | None) 
         shown["graph"] = _graph(recording, at)
     if parameter is not None:
         shown["series"] = {recording.parameters[i].name: _series(recording, i) for i in chosen}
-    return shown
+    return shown | {"run": _run(recording)}  # again: by now it says what turned out to be damaged
 
 
 def _run(recording: Recording) -> dict[str, object]:

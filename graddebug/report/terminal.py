@@ -30,7 +30,15 @@ def wants_colour(stream: TextIO | None, environment: Mapping[str, str] | None = 
         return True
     if environment.get("CI") or environment.get("TERM") == "dumb":
         return False
-    return stream is not None and not stream.closed and stream.isatty()
+    return _is_terminal(stream)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    # Programs put objects of their own in place of sys.stderr, often with no more than write and flush.
+    try:
+        return stream is not None and not stream.closed and stream.isatty()
+    except AttributeError:
+        return False
 
 
 def terminal_width() -> int:
@@ -47,8 +55,14 @@ def emit(text: str, stream: TextIO | None = None) -> None:
     stream = sys.stdout if stream is None else stream
     if stream is None:  # pythonw and daemons have no streams
         return
-    stream.write(encodable(text, stream.encoding or "utf-8") + "\n")
-    stream.flush()
+    stream.write(encodable(text, encoding_of(stream)) + "\n")
+    if hasattr(stream, "flush"):
+        stream.flush()
+
+
+def encoding_of(stream: TextIO | None) -> str:
+    """A stream's encoding; UTF-8 where an object of the program's own stands in its place and tells none."""
+    return getattr(stream, "encoding", None) or "utf-8"
 
 
 def encodable(text: str, encoding: str) -> str:

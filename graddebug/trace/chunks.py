@@ -43,6 +43,8 @@ class Chunks:
 
     def decode(self, chunk: bytes, crc: int) -> list[Event]:
         """The events of a chunk; `Damaged` if it does not match its CRC-32."""
+        if not chunk:
+            raise Damaged("they cannot be read")
         if zlib.crc32(chunk) != crc:
             raise Damaged("they do not match their checksum")
         return decode_events(layout.parse(chunk), self._forms)
@@ -52,11 +54,12 @@ class Chunks:
         return self.decode(self._bytes(block, at, length), crc)
 
     def _bytes(self, block: int, at: int, length: int) -> bytes:
+        """What lies there; nothing if it cannot be read, be it that the place makes no sense."""
         try:
             with (self._folder / layout.events_file(block)).open("rb") as file:
                 file.seek(at)
-                return file.read(min(length, self.size(block)))
-        except FileNotFoundError:
+                return file.read(max(0, min(length, self.size(block))))
+        except (OSError, ValueError):
             return b""
 
 
@@ -64,7 +67,7 @@ def _batches(rows: Sequence[tuple[int, int, int]]) -> Iterator[list[int]]:
     """Places of neighbouring chunks of one block, about `_READ_AHEAD` bytes at a time."""
     batch: list[int] = []
     for place, (block, at, _) in enumerate(rows):
-        if batch and (block != rows[batch[0]][0] or at - rows[batch[0]][1] >= _READ_AHEAD):
+        if batch and (block != rows[batch[0]][0] or not 0 <= at - rows[batch[0]][1] < _READ_AHEAD):
             yield batch
             batch = []
         batch.append(place)

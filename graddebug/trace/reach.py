@@ -39,6 +39,7 @@ class Reach:
             *self._commit_limits(),
             *self._table_limits(records),
             *self._event_limits(records),
+            *_row_limits(records),
             *self._segment_limits(records),
         ]
         return min(limits, key=lambda limit: limit.steps, default=None)
@@ -62,11 +63,12 @@ class Reach:
                 yield Limit(_first(beyond), self._tables.damage_of(name))
 
     def _event_limits(self, records: Records) -> Iterator[Limit]:
-        ends = records["events_at"] + records["events_length"]
         for block in np.unique(records["block"]).tolist():
             if block < 0 or block in self._tables.dropped.blocks:
                 continue
-            beyond = (records["block"] == block) & (ends > self._chunks.size(block))
+            room = self._chunks.size(block) - records["events_length"].astype(np.int64)
+            outside = (records["events_at"] < 0) | (records["events_at"] > room)
+            beyond = (records["block"] == block) & outside
             if beyond.any():
                 yield Limit(_first(beyond), f"{layout.events_file(block)} is missing or ends too early")
 
@@ -83,9 +85,20 @@ class Reach:
             reach = self._segments.ask(segment, lambda part: part.reach)
         except Damaged as error:
             return 0, str(error)
-        if reach > committed.rows[-1]:
+        if reach > committed.rows.max():
             return reach, ""
         return reach, f"segment {segment} of the statistics ends after {reach:,} rows"
+
+
+def _row_limits(records: Records) -> Iterator[Limit]:
+    """Each row lies behind the one before; all that reads rows relies on it."""
+    places = np.flatnonzero(records["segment"] >= 0)
+    segments, rows = (records[name][places].astype(np.int64) for name in ("segment", "row"))
+    by_segment = np.diff(segments)
+    wrong = rows < 0
+    wrong[1:] |= (by_segment < 0) | ((by_segment == 0) & (np.diff(rows) <= 0))
+    if wrong.any():
+        yield Limit(int(places[_first(wrong)]), "the rows of statistics are out of order")
 
 
 def _first(mask: npt.NDArray[np.bool_]) -> int:

@@ -53,7 +53,7 @@ class Recording:
         self._segments = Segments(rank)
         self._chunks = Chunks(rank, tables.definitions.forms)
         self._reach = Reach(self._log, tables, self._chunks, self._segments)
-        self._event_damage: Limit | None = None
+        self._event_damage: str | None = None
         self._accept()
 
     @classmethod
@@ -62,13 +62,19 @@ class Recording:
         path = Path(folder)
         try:
             recording = cls(path, run_info(path))
-            recording.refresh()
         except OSError as error:
-            raise TraceError(f"{path} cannot be read: {error.strerror or error}.") from None
+            raise _unreadable(path, error) from None
+        recording.refresh()
         return recording
 
     def refresh(self) -> bool:
-        """Read what the run has added since; whether there was anything new."""
+        """Read what the run has added since; whether there was anything new. `TraceError` as for `open`."""
+        try:
+            return self._refresh()
+        except OSError as error:
+            raise _unreadable(self.folder, error) from None
+
+    def _refresh(self) -> bool:
         before = len(self), self.cut
         self._log.refresh()  # first: what it vouches for was written before it
         learned = self._tables.refresh()
@@ -78,13 +84,12 @@ class Recording:
 
     def _accept(self) -> None:
         """Take as many steps as can be read, and say why no more."""
-        limits = [limit for limit in (self._reach.limit(), self._event_damage) if limit]
-        limit = min(limits, key=lambda limit: limit.steps, default=None)
+        limit = self._reach.limit()
         self._records = self._log.records[: None if limit is None else limit.steps]
         committed = committed_by_segment(self._records)
         self._series = SeriesReader(self._segments, committed)
         self.steps = Steps(self._records, self._tables.definitions.graphs)
-        self.cut = self._table_damage() if limit is None else self._cut_at(limit)
+        self.cut = self._cut_at(limit) if limit else self._event_damage or self._table_damage()
 
     def _cut_at(self, limit: Limit) -> str:
         upto = f"it is read up to step {self.last_step:,}" if len(self) else "no step can be read"
@@ -156,6 +161,8 @@ class Recording:
             data = path.read_bytes()
         except (ValueError, FileNotFoundError):
             raise KeyError(hash) from None
+        except OSError as error:
+            raise TraceError(f"{path} cannot be read: {error.strerror}.") from None
         graph = self._or_trace_error(lambda: decode_graph(layout.unpack_graph(data)), path.name)
         if graph.hash != hash:
             raise TraceError(f"{path} is damaged: it holds another graph, {graph.hash[:40]!r}.")
@@ -167,13 +174,14 @@ class Recording:
         """Events of the steps ``first`` to ``last`` (both included) in order, a megabyte in memory at a time.
 
         Without ``last``, those after the last committed step follow. If the events of a step turn out to
-        be damaged, the recording ends before that step from then on, and ``cut`` says so.
+        be damaged, they end before that step, and ``cut`` says so from then on; its steps stay, for their
+        statistics have checksums of their own.
         """
         for place, chunk, crc in self._chunks_of(first, last):
             try:
                 events = self._chunks.decode(chunk, crc)
             except Damaged as error:
-                self._cut_before(place, str(error))
+                self._note_damage(int(self._records["step"][place]), error)
                 return
             yield from events
         yield from self._tail(first, last)
@@ -192,10 +200,9 @@ class Recording:
         for index, chunk in self._chunks.read(records[places]):
             yield int(places[index]), chunk, crcs[index]
 
-    def _cut_before(self, place: int, reason: str) -> None:
-        step = int(self._records["step"][place])
-        self._event_damage = Limit(place, f"the events of step {step:,} are damaged: {reason}")
-        self._accept()
+    def _note_damage(self, step: int, error: Damaged) -> None:
+        self._event_damage = f"the events of step {step:,} are damaged ({error}): replay ends before it"
+        self.cut = self.cut or self._event_damage
 
     def _tail(self, first: int | None, last: int | None) -> Iterator[Event]:
         ending = self._tables.ending
@@ -261,3 +268,7 @@ class Recording:
             raise TraceError(
                 f"{where} cannot be read: {self.folder} is damaged there ({error}). The rest is readable."
             ) from None
+
+
+def _unreadable(folder: Path, error: OSError) -> TraceError:
+    return TraceError(f"{folder} cannot be read: {error.strerror or error}.")

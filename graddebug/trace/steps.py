@@ -29,13 +29,19 @@ class CommitLog:
     def refresh(self) -> bool:
         """Read what was added; whether there was any."""
         data = read_from(self._path, len(self.records) * layout.STEP.itemsize)
-        new = layout.whole_steps(data, self._crc)
+        new = self._ascending(layout.whole_steps(data, self._crc))
         self.damage = _damage(data, new)
         if not len(new):
             return False
         self._crc = layout.crc_after(new, self._crc)
         self.records = np.concatenate([self.records, new])
         return True
+
+    def _ascending(self, new: Records) -> Records:
+        """The records up to the first whose step does not come after the one before."""
+        last = self.records["step"][-1:]
+        falls = np.diff(np.concatenate([last, new["step"]])) <= 0
+        return new[: int(np.argmax(falls)) + 1 - len(last)] if falls.any() else new
 
 
 def _damage(data: bytes, whole: Records) -> str | None:
@@ -44,7 +50,7 @@ def _damage(data: bytes, whole: Records) -> str | None:
         return None
     if left < layout.STEP.itemsize:
         return f"the next commit record in {layout.STEPS} ends after {left} of {layout.STEP.itemsize} bytes"
-    return f"the next commit record in {layout.STEPS} does not match its checksum"
+    return f"the next commit record in {layout.STEPS} does not match its checksum or comes out of order"
 
 
 def committed_by_segment(records: Records) -> dict[int, Committed]:

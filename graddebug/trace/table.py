@@ -191,18 +191,19 @@ class Segments:
         self._generations = generations
 
     def ask(self, index: int, question: Callable[[Segment], T]) -> T:
-        """Put a question to a segment; once more if the writer sealed or thinned it meanwhile.
+        """Put a question to a segment, again each time the writer has sealed or thinned it meanwhile.
 
         `Damaged` if it is not there or not whole.
         """
-        try:
-            return question(self._segment(index))
-        except FileNotFoundError:
+        while True:
+            generation = self._generations.get(index)
+            try:
+                return question(self._segment(index))
+            except OSError as error:
+                reason = f"{Path(str(error.filename)).name}: {error.strerror}"
             self.refresh()
-        try:
-            return question(self._segment(index))
-        except FileNotFoundError as error:
-            raise Damaged(f"{Path(str(error.filename)).name} is missing") from None
+            if self._generations.get(index) == generation:
+                raise Damaged(reason)
 
     def _segment(self, index: int) -> Segment:
         if index in self._generations:

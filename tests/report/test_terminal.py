@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import TextIO, cast
 
 import pytest
 
@@ -68,3 +69,21 @@ def test_paint_needs_colour() -> None:
     """Styles appear only with colour on."""
     assert paint("x", "red", "bold", colour=True) == "\x1b[31;1mx\x1b[0m"
     assert paint("x", "red", colour=False) == "x"
+
+
+class Tee:
+    """What many a program puts in place of `sys.stderr`."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+
+def test_a_stream_of_the_programs_own_may_know_little() -> None:
+    """An object with no more than `write` is written to, in any character and without colour."""
+    stream = cast("TextIO", tee := Tee())
+    emit("▲ hm", stream)
+    assert tee.text == "▲ hm\n"
+    assert not wants_colour(stream, {})

@@ -1,8 +1,9 @@
 """Whatever bytes are lost or flipped: a clear error, or a prefix of the steps that says it was cut."""
 
 import threading
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from graddebug.errors import TraceError
 from graddebug.trace import Recording, segments
+from graddebug.trace import format as layout
 from tests.trace.small_run import SmallRun, events_of, finding, record_of, table_of
 
 STEPS = 30
@@ -63,7 +65,9 @@ def check(folder: Path) -> int:
     except TraceError:
         return 0
     events = list(recording.events())
-    assert events == [event for step in range(len(recording)) for event in events_of(step)]
+    right = [event for step in range(len(recording)) for event in events_of(step)]
+    assert events == right[: len(events)]
+    assert len(events) == len(right) or recording.cut
     assert list(recording.steps) == [record_of(step) for step in range(len(recording))]
     # A run that was killed may have ended after any of its steps.
     assert len(recording) == STEPS or recording.cut or recording.closed is None
@@ -97,6 +101,64 @@ def test_cut_anywhere(run: SmallRun, end: str, name: str) -> None:
     for length in sorted({0, 1, len(whole) - 1, *range(0, len(whole), max(1, len(whole) // 25))}):
         with changed(path, whole[:length]):
             check(run.folder)
+
+
+@pytest.mark.parametrize(("end", "name"), CASES)
+def test_folder_instead_of_a_file(run: SmallRun, end: str, name: str) -> None:
+    """What the system refuses to read is told like any other damage."""
+    finish(run, end)
+    (run.folder / name).unlink()
+    (run.folder / name).mkdir()
+    check(run.folder)
+    with suppress(TraceError):
+        Recording.open(run.folder).graph("00ff")
+
+
+def with_record(data: bytes, place: int, **fields: int) -> bytes:
+    """A steps file in which one record says something else, and all checks agree again."""
+    records = np.frombuffer(data, dtype=layout.STEP).copy()
+    for name, value in fields.items():
+        records[name][place] = value
+    changed, crc = b"", 0
+    for record in records:
+        changed += record.tobytes()[: -layout.CHECK_BYTES]
+        crc = zlib.crc32(changed)
+        changed += crc.to_bytes(layout.CHECK_BYTES, "little")
+    return changed
+
+
+@pytest.mark.parametrize("field", [*(layout.STEP.fields or ())][:-1])
+@pytest.mark.parametrize("value", [-1, 0, 1, 2**31 - 1])
+def test_commit_record_that_makes_no_sense(run: SmallRun, field: str, value: int) -> None:
+    """A record that points anywhere is damage too, though its checksum is right: who made it is unknown."""
+    path = run.folder / "rank00000" / "steps.bin"
+    data = path.read_bytes()
+    number = value % 2 ** (8 * layout.STEP[field].itemsize) if layout.STEP[field].kind == "u" else value
+    with changed(path, with_record(data, 20, **{field: number})), suppress(TraceError):
+        recording = Recording.open(run.folder)
+        for record in recording.steps:
+            assert recording.step(record.step) is not None
+        list(recording.events())
+        check_statistics_are_readable(recording)
+
+
+def check_statistics_are_readable(recording: Recording) -> None:
+    for record in recording.steps:
+        with suppress(TraceError):
+            recording.statistics(record.step)
+        if record.graph:
+            recording.graph(record.graph)
+    recording.series(0, "grad_norm")
+
+
+def test_steps_out_of_order_are_noticed(run: SmallRun) -> None:
+    """The recording ends before a step that does not come after the one before."""
+    path = run.folder / "rank00000" / "steps.bin"
+    with changed(path, with_record(path.read_bytes(), 20, step=3)):
+        recording = Recording.open(run.folder)
+        assert (len(recording), recording.last_step) == (20, 19)
+        assert recording.cut
+        assert "comes out of order" in recording.cut
 
 
 @pytest.mark.parametrize(("end", "name"), CASES)
@@ -150,10 +212,21 @@ def test_damaged_events_are_noticed_in_replay(run: SmallRun) -> None:
         recording = Recording.open(run.folder)
         assert len(recording) == STEPS
         assert [event.step for event in recording.events()][-1] == 19
-        assert len(recording) == 20
-        assert recording.cut
-        assert "the events of step 20 are damaged" in recording.cut
+        assert recording.cut == (
+            "the events of step 20 are damaged (they do not match their checksum): replay ends before it"
+        )
         assert not recording.refresh()
+        assert recording.cut
+
+
+def test_damaged_events_take_no_step_away(run: SmallRun) -> None:
+    """Who stands on a later step while a replay meets damage keeps it, and its statistics."""
+    path = run.folder / "rank00000" / "events-000000.jsonl"
+    with changed(path, path.read_bytes().replace(b"0.2", b"0.3")):
+        recording = Recording.open(run.folder)
+        list(recording.events())
+        assert (len(recording), recording.step(STEPS - 1).step) == (STEPS, STEPS - 1)
+        assert np.array_equal(recording.statistics(STEPS - 1), table_of(STEPS - 1))
 
 
 def test_damaged_row_does_not_hide_the_others(run: SmallRun) -> None:

@@ -6,6 +6,8 @@ import pytest
 from graddebug.errors import TraceError, UsageError
 from graddebug.records import STATISTICS, StepRecord
 from graddebug.trace import Recording, segments
+from graddebug.trace import format as layout
+from graddebug.trace.table import Segment, Segments
 from tests.trace.small_run import GRAPH, INFO, SmallRun, events_of, finding, record_of, table_of
 
 Make = Callable[..., SmallRun]
@@ -178,6 +180,27 @@ def test_follows_into_sealed_and_thinned_segments(small_run: Make) -> None:
     assert np.array_equal(recording.statistics(0), table_of(0))
     recording.refresh()
     assert recording.series(0, "grad_norm")[0][-1] == 204
+
+
+def test_thinned_again_while_it_is_asked(small_run: Make) -> None:
+    """However often the writer thins a segment between two tries, the next try is put to the newest."""
+    run = small_run().steps(5)
+    run.writer.close()
+    rank = run.folder / "rank00000"
+    layout.write_array(rank / "rows-000000-0.npy", np.arange(5, dtype=np.int32))
+    generations = [0, 1, 2]
+
+    def question(segment: Segment) -> int:
+        if (generation := generations.pop(0)) < 2:
+            for part in ("lod", "sum", "rows", "seg"):
+                old, new = (rank / layout.sealed_file(part, 0, generation + more) for more in (0, 1))
+                old.rename(new)
+            raise FileNotFoundError(2, "No such file or directory", "seg-000000-0.npy")
+        return segment.width
+
+    asked = Segments(rank)
+    asked.refresh()
+    assert asked.ask(0, question) == 2
 
 
 def test_growing_never_looks_cut(small_run: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 2
 EXIT_UNREADABLE = 3
+_CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 _SCREENS = ("findings", "parameters", "life", "graph")
 
 
@@ -28,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(error, EXIT_UNREADABLE)
     except UsageError as error:
         return _refuse(error, EXIT_USAGE)
+    except BrokenPipeError:  # `graddebug-tui replay RUN | head`: who read us has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED_PIPE
 
 
 def _refuse(error: GraddebugError, code: int) -> int:
@@ -49,9 +54,10 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _print_twin(recording: Recording, step: int | None) -> int:
     from graddebug.report.show import render_show
+    from graddebug.report.terminal import emit
 
     width = shutil.get_terminal_size((100, 24)).columns
-    print(render_show(recording, step=step, parameter=None, width=width))
+    emit(render_show(recording, step=step, parameter=None, width=width))
     return 0
 
 
