@@ -14,7 +14,7 @@ from graddebug.report.chosen import chosen_step
 from graddebug.report.show_data import show_json
 from graddebug.views.columns import Column, share_width
 from graddebug.views.figures import measured
-from graddebug.views.finding_words import finding_lines
+from graddebug.views.finding_words import cut_source, finding_lines
 from graddebug.views.findings import NO_FINDINGS, finding_detail, finding_rows
 from graddebug.views.graph import GRAPH_COLUMNS, NO_GRAPH, graph_cells, graph_tree
 from graddebug.views.life import LIFE_COLUMNS, Life, life, life_cells
@@ -27,7 +27,7 @@ from graddebug.views.parameters import (
     parameter_table,
     trend,
 )
-from graddebug.views.printable import cells, fit, pad, printable
+from graddebug.views.printable import cells, fit, fit_end, pad, printable
 from graddebug.views.run import EMPTY, mean_stretches, run_summary, step_words
 from graddebug.views.sparkline import sparkline
 
@@ -105,13 +105,14 @@ def _findings(recording: Recording, width: int) -> Iterator[str]:
 
 def _finding(recording: Recording, finding: Finding, width: int) -> Iterator[str]:
     for line in finding_lines(finding_detail(finding, beneath=recording.info.cwd)):
-        yield from _wrapped(plain(line), width)
+        yield from _wrapped(line, width)
 
 
-def _wrapped(text: str, width: int) -> Iterator[str]:
+def _wrapped(spans: Line, width: int) -> Iterator[str]:
     """Long sentences wrap; source lines (they hold a bar) are cut instead."""
+    text = plain(spans)
     if cells(text) <= width - 2 or "│" in text:
-        yield _INDENT + fit(text, width - 2)
+        yield _INDENT + plain(cut_source(spans, width - 2))
         return
     indent = len(text) - len(text.lstrip())
     for part in textwrap.wrap(text, width - 2, subsequent_indent=" " * indent):
@@ -244,4 +245,6 @@ def _table_row(
 def _parts(column: Column, text: str, width: int) -> list[str]:
     if column.key == WRAPPED and cells(text) > width:
         return textwrap.wrap(text, width)
+    if column.keeps_end:
+        return [fit_end(text, width)]
     return [text]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Column:
     """``width`` is what it needs; ``grow`` its share of what is left.
 
-    Where the table is too narrow, columns go by falling ``rank``; rank 0 always stays.
+    Where the table is too narrow, columns go by falling ``rank``; rank 0 always stays. Where a cell is
+    too narrow, ``keeps_end`` cuts the text's beginning: a place without its line number says nothing.
     """
 
     key: str
@@ -20,6 +21,7 @@ class Column:
     grow: int = 0
     rank: int = 0
     most: int = 1000
+    keeps_end: bool = False
 
 
 def share_width(columns: Sequence[Column], width: int, *, gap: int = 2) -> list[tuple[int, int]]:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graddebug.views.findings import FindingDetail, FindingRow
-from graddebug.views.line import Line, Span, Tone, dim, strong
+from graddebug.views.line import Line, Span, Tone, cut, dim, plain, strong
+from graddebug.views.printable import cells
 from graddebug.views.quote import Quote, QuotedLine
+
+#: Begins the part that a guilty line plays.
+_PART = "  ◀ "
+_LEAST_SOURCE = 12
 
 
 def finding_heading(row: FindingRow) -> Iterator[Line]:
@@ -43,12 +48,19 @@ def quote_lines(quote: Quote, tone: Tone) -> Iterator[Line]:
         yield (dim(" " * (quote.width + 2) + " ⋮"),) if line is None else _quoted(line, quote.width, tone)
 
 
+def cut_source(spans: Line, width: int) -> Line:
+    """A line of `quote_lines` in ``width`` columns: the code is cut, never the part it plays."""
+    part = spans[-1:] if spans and spans[-1].text.startswith(_PART) else ()
+    room = max(_LEAST_SOURCE, width - cells(plain(part)))
+    return (*cut(spans[: len(spans) - len(part)], room), *part)
+
+
 def _quoted(line: QuotedLine, width: int, tone: Tone) -> Line:
     number = f"{line.number:>{width}}"
     if not line.roles:
         return (dim(f"  {number} │ {line.text}"),)
     text = line.text or "(source not recorded)"
-    role = f"  ◀ {', '.join(line.roles)}"
+    role = f"{_PART}{', '.join(line.roles)}"
     return (Span(f"▶ {number} ", tone), dim("│ "), strong(text), Span(role, tone))
 
 

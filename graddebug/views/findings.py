@@ -19,7 +19,7 @@ FINDING_COLUMNS = (
     Column("severity", "severity", 9),
     Column("code", "code", 5),
     Column("slug", "what", 20, grow=8, most=32),
-    Column("where", "where", 14, grow=1, rank=1, most=40),
+    Column("where", "where", 14, grow=8, rank=1, most=40, keeps_end=True),
     Column("steps", "steps", 9, right=True, rank=2),
     Column("count", "times", 5, right=True, rank=3),
 )

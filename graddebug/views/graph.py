@@ -172,7 +172,9 @@ def _name(row: GraphRow) -> Line:
     return (dim("  " * row.depth + mark), Span(row.name, Tone.STRONG if row.is_module else tone))
 
 
-def node_words(node: GraphNode, parameters: Sequence[ParameterInfo]) -> list[tuple[str, str]]:
+def node_words(
+    node: GraphNode, graph: BackwardGraph, parameters: Sequence[ParameterInfo]
+) -> list[tuple[str, str]]:
     """A node in full as (label, text): shapes, what it saved, where its gradients go."""
     words = [("op", printable(node.op)), ("module", printable(node.module) or "(none)")]
     if node.parameter is not None and node.parameter < len(parameters):
@@ -182,9 +184,12 @@ def node_words(node: GraphNode, parameters: Sequence[ParameterInfo]) -> list[tup
     for kept in node.saved:
         what = "packed by a hook" if kept.packed else f"{shape(kept.shape)} {_short(kept.dtype)}"
         words.append(("saved", f"{printable(kept.name)}  {what}  {size(kept.bytes)}"))
-    if node.next:
-        words.append(("sends to", ", ".join(f"#{child}" for child, _ in node.next)))
+    words += [("sends to", _destination(graph.nodes[child])) for child, _ in node.next]
     return words
+
+
+def _destination(node: GraphNode) -> str:
+    return printable(f"#{node.index} {node.op}" + (f" in {node.module}" if node.module else ""))
 
 
 def parameters_in(fold: ModuleFold) -> tuple[int, ...]:

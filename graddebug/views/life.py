@@ -47,7 +47,7 @@ LIFE_COLUMNS = (
     Column("order", "#", 6, right=True, rank=3),
     Column("kind", "event", 10),
     Column("words", "what happened", 36, grow=24),
-    Column("where", "where", 13, grow=1, rank=1, most=20),
+    Column("where", "where", 13, grow=1, rank=1, most=28, keeps_end=True),
     Column("found", "found", 9, rank=2),
 )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from graddebug.records import Severity
-from graddebug.views.printable import cells, fit
+from graddebug.views.printable import cells, fit, fit_end
 
 
 class Tone(StrEnum):
@@ -62,6 +62,18 @@ def cut(spans: Line, width: int) -> Line:
         if text != span.text:
             break
     return tuple(kept)
+
+
+def cut_front(spans: Line, width: int) -> Line:
+    """The line's last ``width`` columns, with an ellipsis where its beginning is missing."""
+    kept: list[Span] = []
+    for span in reversed(spans):
+        text = fit_end(span.text, width)
+        kept.append(Span(text, span.tone))
+        width -= cells(text)
+        if text != span.text:
+            break
+    return tuple(reversed(kept))
 
 
 def dim(text: str) -> Span:

@@ -40,15 +40,15 @@ class Figure:
 
 #: Columns in order of importance: a narrow face drops them from the end.
 FIGURES: tuple[Figure, ...] = (
-    Figure("grad_norm", "grad norm", measured, "L2 norm of the gradient the step consumed"),
-    Figure("update_ratio", "update", measured, "norm of the change over norm of the weights"),
-    Figure("grad_nonfinite", "nonfin", whole, "NaN and inf elements in the gradient"),
-    Figure("weight_norm", "weights", measured, "L2 norm of the parameter before the step"),
-    Figure("grad_zero_share", "zeros", share, "share of exact zeros in the gradient's sample"),
-    Figure("changed_share", "changed", share, "share of sampled weights that the step changed"),
-    Figure("grad_norm_written", "written", measured, "L2 norm right after backward, before clipping"),
-    Figure("grad_absmax", "abs max", measured, "largest absolute value in the gradient's sample"),
-    Figure("grad_mean", "mean", measured, "mean of the gradient's sample"),
+    Figure("grad_norm", "grad norm", measured, "L2 norm, as consumed"),
+    Figure("update_ratio", "update", measured, "sample: change / weights"),
+    Figure("grad_nonfinite", "nonfin", whole, "NaN and inf, whole tensor"),
+    Figure("weight_norm", "weights", measured, "L2 norm before the step"),
+    Figure("grad_zero_share", "zeros", share, "sample: exact zeros"),
+    Figure("changed_share", "changed", share, "sample: weights that moved"),
+    Figure("grad_norm_written", "written", measured, "L2 norm before clipping"),
+    Figure("grad_absmax", "abs max", measured, "sample: largest |gradient|"),
+    Figure("grad_mean", "mean", measured, "sample: mean gradient"),
 )
 
 _NAME = Column("name", "  parameter", 30, grow=3, most=60)
@@ -140,7 +140,7 @@ class ParameterTable:
             name=printable(info.name),
             shape=shape(info.shape),
             dtype=printable(info.dtype.removeprefix("torch.")),
-            figures=tuple(self._figure(index, figure) for figure in FIGURES),
+            figures=tuple(self.figure(index, figure) for figure in FIGURES),
             mark=self.marked.get(info.name),
         )
 
@@ -148,14 +148,8 @@ class ParameterTable:
         """A statistic of a parameter; NaN where it was not measured."""
         return float(self.statistics[index, _PLACE[statistic]])
 
-    def _column(self, statistic: str) -> np.ndarray:
-        values = self.statistics[:, _PLACE[statistic]].astype(np.float64)
-        if statistic.startswith("grad_norm"):
-            bad = self.statistics[:, _PLACE["grad_nonfinite"]] > 0
-            values[bad & np.isnan(values)] = np.inf
-        return values
-
-    def _figure(self, index: int, figure: Figure) -> Span:
+    def figure(self, index: int, figure: Figure) -> Span:
+        """A figure of a parameter, written out: a NaN that stands in the gradient is said, not left out."""
         value = self.value(index, figure.statistic)
         bad = self.value(index, "grad_nonfinite") > 0
         if figure.statistic == "grad_nonfinite":
@@ -163,6 +157,13 @@ class ParameterTable:
         if np.isnan(value):
             return Span("nan", Tone.ERROR) if bad and _of_gradient(figure) else Span("·", Tone.DIM)
         return Span(figure.write(value), _tone(figure.statistic, value))
+
+    def _column(self, statistic: str) -> np.ndarray:
+        values = self.statistics[:, _PLACE[statistic]].astype(np.float64)
+        if statistic.startswith("grad_norm"):
+            bad = self.statistics[:, _PLACE["grad_nonfinite"]] > 0
+            values[bad & np.isnan(values)] = np.inf
+        return values
 
 
 def _of_gradient(figure: Figure) -> bool:

@@ -57,6 +57,13 @@ def fit(text: str, width: int) -> str:
     return _head(text, width - 1) + "…" if width > 0 else ""
 
 
+def fit_end(text: str, width: int) -> str:
+    """``text`` cut to ``width`` columns, with an ellipsis where the beginning is missing."""
+    if cells(text) <= width:
+        return text
+    return "…" + _head(text[::-1], width - 1)[::-1] if width > 0 else ""
+
+
 def fit_middle(text: str, width: int) -> str:
     """``text`` cut in its middle: both ends of a module path say which one it is."""
     if cells(text) <= width or width < 5:

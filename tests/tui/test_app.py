@@ -207,7 +207,7 @@ async def test_a_node_is_told_in_full(recording: Recording) -> None:
         text = await press(pilot, "j", "l", "j")
     assert "mat1" in text
     assert "8.19 kB" in text
-    assert "#3, #4, #5" in text
+    assert "sends to  #3 " in text
 
 
 async def test_help_lists_every_action_and_closes(recording: Recording) -> None:
@@ -272,3 +272,25 @@ async def test_names_with_control_characters_are_shown_not_sent(tmp_path: Path) 
     odd.parameters[0] = type(odd.parameters[0])(index=0, name="a\x1b[2Jb[red]", shape=(1,), dtype="float32")
     async with running(odd, first="parameters") as pilot:
         assert "a␛[2Jb[red]" in screen_text(pilot)
+
+
+async def test_ctrl_c_quits(recording: Recording) -> None:
+    """The key that stops every other program stops this one too."""
+    async with running(recording) as pilot:
+        await pilot.press("ctrl+c")
+        await pilot.pause()
+    assert pilot.app.return_code == 0
+
+
+async def test_parameters_stay_in_sight_in_the_smallest_terminal(recording: Recording) -> None:
+    """The detail leaves room for rows."""
+    async with running(recording, (40, 12), first="parameters") as pilot:
+        assert "encoder" in screen_text(pilot).splitlines()[5]
+
+
+async def test_the_courses_say_what_each_number_is(recording: Recording) -> None:
+    """Sampled or whole, and the range in the unit of the value."""
+    async with running(recording, (200, 60), first="parameters") as pilot:
+        zeros = next(row for row in screen_text(pilot).splitlines() if row.strip().startswith("zeros"))
+    assert "0% … 0%" in zeros
+    assert "sample: exact zeros" in zeros

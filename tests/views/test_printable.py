@@ -1,6 +1,6 @@
 import pytest
 
-from graddebug.views.printable import cells, fit, fit_middle, pad, printable
+from graddebug.views.printable import cells, fit, fit_end, fit_middle, pad, printable
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,8 @@ def test_padding_is_exact_on_either_side() -> None:
     """A cell is as wide as its column, whatever is in it."""
     assert pad("ab", 4, right=True) == "  ab"
     assert pad("abcdef", 4) == "abc…"
+
+
+def test_a_cut_beginning_is_marked() -> None:
+    """A place keeps its line number."""
+    assert fit_end("zero_grad_forgotten.py:22", 10) == "…ten.py:22"

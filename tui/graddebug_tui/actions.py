@@ -31,6 +31,7 @@ _KEY_WORDS = {
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "space": "Space",
+    "ctrl+c": "Ctrl+C",
 }
 
 
@@ -82,8 +83,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("Rows", "pagedown", "rows('page_down')", "one page down"),
     Action("Rows", "g", "rows('top')", "first row"),
     Action("Rows", "G", "rows('bottom')", "last row"),
-    Action("Rows", "K", "scroll_detail(-1)", "detail up"),
-    Action("Rows", "J", "scroll_detail(1)", "detail down"),
+    Action("Rows", "K", "scroll_detail(-1)", "detail up", "detail"),
+    Action("Rows", "J", "scroll_detail(1)", "detail down", "detail"),
     Action("Findings", "enter", "rows('choose')", "look at the step it began in", "open step", "findings"),
     Action("Parameters", "slash", "ask_filter", "filter by text, or by * and ?", "filter", "parameters"),
     Action("Parameters", "escape", "clear_filter", "clear the filter", "", "parameters"),
@@ -95,7 +96,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("Graph", "e", "unfold_all", "open all modules", "all", "graph"),
     Action("Graph", "c", "fold_all", "close all modules", "", "graph"),
     Action("graddebug", "question_mark", "app.help", "this help", "help"),
-    Action("graddebug", "q", "app.quit", "quit", "quit"),
+    Action("graddebug", "q,ctrl+c", "app.quit", "quit", "quit"),
 )
 
 

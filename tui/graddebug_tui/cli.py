@@ -46,7 +46,7 @@ def _replay(options: argparse.Namespace) -> int:
     recording = Recording.open(options.run)
     if options.screenshot:
         return _screenshot(recording, options)
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+    if not (sys.stdout.isatty() and sys.stdin.isatty()) or os.environ.get("TERM") == "dumb":
         return _print_twin(recording, options.step)
     _app(recording, options).run()
     return 0

@@ -140,7 +140,7 @@ class GraphScreen(View):
         assert row.index is not None
         node = self._tree.graph.nodes[row.index]
         yield (strong(row.name), dim(f"  node #{row.index}"))
-        for label, text in node_words(node, self.recording.parameters):
+        for label, text in node_words(node, self._tree.graph, self.recording.parameters):
             yield (dim(f"{label:<10}"), Span(text))
         if node.parameter is not None:
             yield (dim(f"{'grad norm':<10}"), row.grad_norm)

@@ -10,10 +10,11 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
-from graddebug.views.figures import measured, several
+from graddebug.views.figures import several
 from graddebug.views.line import Line, Span, Tone, dim, strong
 from graddebug.views.parameters import (
     FIGURES,
+    Figure,
     ParameterTable,
     parameter_cells,
     parameter_columns,
@@ -28,8 +29,9 @@ from graddebug_tui.widgets.prompt import Prompt
 from graddebug_tui.widgets.sheet import Rows, Sheet
 
 NO_PARAMETERS = "no parameter was seen in this run"
-#: Series shown for the parameter under the cursor.
-COURSES = ("grad_norm", "update_ratio", "weight_norm", "grad_zero_share")
+#: Said where a tensor is larger than its sample (see `graddebug.records.STATISTICS`).
+SAMPLE = 1024
+SAMPLED = f"  sample: up to {SAMPLE:,} elements"
 
 
 class ParametersScreen(View):
@@ -147,23 +149,24 @@ class ParametersScreen(View):
         info = self.recording.parameters[index]
         row = self._table.row(index)
         owner = f"  in {printable(info.module)} ({printable(info.module_type)})" if info.module_type else ""
+        sampled = SAMPLED if info.numel > SAMPLE else ""
         also = f"  also {', '.join(map(printable, info.also))}" if info.also else ""
-        yield (strong(row.name), dim(f"  {row.shape}  {row.dtype}{owner}{also}"))
-        width = max(10, min(100, self.size.width - 50))
-        for statistic in COURSES:
-            figure = next(f for f in FIGURES if f.statistic == statistic)
-            value = figure.write(self._table.value(index, statistic))
-            course = self._trend(index, statistic, width)
+        yield (strong(row.name), dim(f"  {row.shape}  {row.dtype}{owner}{also}{sampled}"))
+        width = max(8, min(100, self.size.width - 88))
+        for figure in FIGURES:
+            value = self._table.figure(index, figure)
+            course = self._trend(index, figure.statistic, width)
             yield (
                 dim(f"{figure.title:<10}"),
-                Span(f"{value:>9}  "),
+                Span(f"{value.text:>9}  ", value.tone),
                 *course,
-                dim(self._range(index, statistic)),
+                dim(f"  {self._range(index, figure):<20}  {figure.meaning}"),
             )
 
-    def _range(self, index: int, statistic: str) -> str:
+    def _range(self, index: int, figure: Figure) -> str:
+        """Least and largest over the run, written like the value."""
         if not len(self.recording):
             return ""
-        _, low, high = self.recording.overview(index, statistic, 64)
+        _, low, high = self.recording.overview(index, figure.statistic, 64)
         low, high = low[np.isfinite(low)], high[np.isfinite(high)]
-        return f"  {measured(float(low.min()))} … {measured(float(high.max()))}" if low.size else ""
+        return f"{figure.write(float(low.min()))} … {figure.write(float(high.max()))}" if low.size else ""

@@ -8,7 +8,8 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from graddebug.views.line import Line, Span, cut, plain
+from graddebug.views.finding_words import cut_source
+from graddebug.views.line import Line, Span, plain
 from graddebug_tui.tones import joined
 
 #: Source lines and charts hold one of these; they are cut at the edge, sentences wrap.
@@ -40,5 +41,5 @@ class Detail(VerticalScroll, can_focus=False):
 
 def _cut(spans: Line, width: int) -> Line:
     if width > 0 and any(mark in plain(spans) for mark in _NEVER_WRAPPED):
-        return cut(spans, width)
+        return cut_source(spans, width)
     return spans or (Span(" "),)

@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from graddebug.views.columns import Column, share_width
-from graddebug.views.line import Line, Tone, cut, plain
+from graddebug.views.line import Line, Tone, cut, cut_front, plain
 from graddebug.views.printable import cells, fit
 
 #: Cells between columns, and cells at the left edge that hold the cursor's mark.
@@ -202,15 +202,15 @@ class Sheet(ScrollView, can_focus=True, inherit_bindings=False):
         base = self.get_component_rich_style("sheet--cursor") if is_cursor else self.rich_style
         segments = [Segment("▌ " if is_cursor else "  ", base + self._tone(Tone.ACCENT))]
         for place, width in self._layout:
-            segments += self._cell(painted[place], width, right=self._columns[place].right, base=base)
+            segments += self._cell(painted[place], width, column=self._columns[place], base=base)
             segments.append(Segment(" " * GAP, base))
         return Strip(segments).adjust_cell_length(self.size.width, base)
 
-    def _cell(self, spans: Line, width: int, *, right: bool, base: Style) -> list[Segment]:
-        kept = cut(spans, width)
+    def _cell(self, spans: Line, width: int, *, column: Column, base: Style) -> list[Segment]:
+        kept = cut_front(spans, width) if column.keeps_end else cut(spans, width)
         segments = [Segment(span.text, base + self._tone(span.tone)) for span in kept]
         blank = Segment(" " * (width - cells(plain(kept))), base)
-        return [blank, *segments] if right else [*segments, blank]
+        return [blank, *segments] if column.right else [*segments, blank]
 
     def _tone(self, tone: Tone) -> Style:
         return self.get_component_rich_style(f"sheet--{tone}", partial=True)
