@@ -15,7 +15,7 @@ from graddebug.launch import LaunchOptions, launch, prepare_folder, summary
 from graddebug.program import Program
 from graddebug.trace.reader import Recording
 from tests.report.stories import finding
-from tests.running import environment, graddebug, python, script
+from tests.running import ROOT, environment, graddebug, python, script
 
 TRAINING = """\
 import os
@@ -227,3 +227,11 @@ def test_the_summary_stays_short() -> None:
     assert lines[0] == "1 step recorded, 12 errors"
     assert lines[11] == "  and 2 more"
     assert lines[-1] == "  look at it: graddebug-tui replay 'my runs/a'"
+
+
+def test_threads_that_train_at_the_same_time(tmp_path: Path) -> None:
+    """No thread reads a gradient that another one is replacing: torch would crash the process."""
+    program = ROOT / "tests/programs/correct/threads.py"
+    ran = graddebug("run", "-o", tmp_path / "run", program, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert "no findings" in ran.stderr

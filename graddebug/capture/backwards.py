@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,8 @@ class Backwards:
         ):
             return None  # somebody else's training
         parent = self._enclosing()
+        if parent is None:
+            context.uses(context.table.intern(reached))
         self._mark_time(reached, site, nested=parent is not None or bool(context.steps))
         self._look_before(site, parent)
         stamp = context.journal.stamp(site)
@@ -104,7 +107,8 @@ class Backwards:
             "parent": parent.order if parent else None,
             "inside_step": context.steps[-1] if context.steps else None,
         }
-        ticket = Ticket(OpenBackward(stamp["order"]), fields, self._loss(call, parent))
+        open_backward = OpenBackward(stamp["order"], threading.get_ident())
+        ticket = Ticket(open_backward, fields, self._loss(call, parent))
         context.backwards.append(ticket.open)
         context.journal.happened = True
         self._tickets.append(ticket)
@@ -115,7 +119,9 @@ class Backwards:
     def _enclosing(self) -> OpenBackward | None:
         """The backward this one runs inside of: a checkpoint that recomputes, a hook."""
         if self._context.backwards and underscored.inside_backward():
-            return self._context.backwards[-1]
+            here = threading.get_ident()
+            mine = [one for one in self._context.backwards if one.thread == here]
+            return (mine or self._context.backwards)[-1]  # a device's engine thread called none itself
         return None
 
     def _mark_time(self, reached: list[int], site: Any, *, nested: bool) -> None:

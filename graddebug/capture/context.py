@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
+from graddebug.capture import underscored
 from graddebug.capture.gradients import Changes, GradientState
 from graddebug.capture.graph import GraphCatalogue
 from graddebug.capture.journal import Journal
@@ -64,6 +67,28 @@ class Context:
     backwards: list[OpenBackward] = field(default_factory=list)
     #: Orders of optimizer steps under way, outermost first.
     steps: list[int] = field(default_factory=list)
+    #: The parameters that each thread trains, by its identity.
+    threads: dict[int, set[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let the state of the gradients know what other threads are at."""
+        self.state.busy = self._busy
+
+    def uses(self, params: ParameterSet) -> None:
+        """This thread runs a backward over ``params``: from now on only it may read their gradients."""
+        mine = self.threads.setdefault(threading.get_ident(), set())
+        if not mine.issuperset(params):
+            for others in self.threads.values():
+                others.difference_update(params)
+            mine.update(params)
+
+    def _busy(self) -> Collection[int]:
+        """Parameters that another living thread trains."""
+        here = threading.get_ident()
+        if len(self.threads) < 2 or (here not in self.threads and underscored.inside_backward()):
+            return ()  # the engine's own threads work for the one that called it
+        alive = {thread.ident for thread in threading.enumerate()} - {here}
+        return frozenset().union(*(params for thread, params in self.threads.items() if thread in alive))
 
     def outside(self, site: Site | None, *, doubt: bool = True) -> None:
         """Report what the program did to gradients since the last look, noticed before an event at ``site``.
@@ -130,9 +155,10 @@ class Context:
 
 @dataclass(slots=True)
 class OpenBackward:
-    """A backward under way."""
+    """A backward under way; ``thread`` called it."""
 
     order: int
+    thread: int = 0
     written: list[int] = field(default_factory=list)
     forwards: list[int] = field(default_factory=list)
     reported: bool = False

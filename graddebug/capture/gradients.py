@@ -8,7 +8,7 @@ that were seen only add the why and the line.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -123,6 +123,8 @@ class GradientState:
     def __init__(self, table: ParameterTable, readback: Readback) -> None:
         self._table = table
         self._readback = readback
+        #: Set by Context: parameters whose ``.grad`` another thread may be replacing right now.
+        self.busy: Callable[[], Collection[int]] = tuple
         self._refs: list[_Reference] = []
         self._versions: list[int] = []
         #: Where the norm is of each gradient a step consumed: the other side of a silent change.
@@ -133,11 +135,18 @@ class GradientState:
         self._pending: set[int] = set()
 
     def look(self, indices: Iterable[int] | None = None) -> list[int]:
-        """Indices whose ``.grad`` is another object or version than last seen; remembers the new state."""
+        """Indices whose ``.grad`` is another object or version than last seen; remembers the new state.
+
+        Torch replaces ``.grad`` without holding the interpreter's lock, in a backward as in
+        ``p.grad = None`` (2.13): reading it from another thread meanwhile crashes the process. What
+        another thread trains is left to that thread.
+        """
         self._grow()
-        refs, versions, table = self._refs, self._versions, self._table.refs
+        refs, versions, table, busy = self._refs, self._versions, self._table.refs, self.busy()
         changed = []
         for i in range(len(refs)) if indices is None else indices:
+            if i in busy:
+                continue
             parameter = table[i]()
             grad = None if parameter is None else parameter.grad
             # A dead reference answers None, too: no gradient is only what was seen as none.
@@ -186,8 +195,9 @@ class GradientState:
             self._forget(i)
         self._pending.update(changes.assigned, changes.in_place)
         if doubt:
-            consumed = [i for i in self._consumed if self.grad(i) is not None]
-            changes.silent = consumed + self._silently_zeroed()
+            busy = self.busy()
+            consumed = [i for i in self._consumed if i not in busy and self.grad(i) is not None]
+            changes.silent = consumed + self._silently_zeroed(busy)
         self._weigh(changes)
         return changes
 
@@ -202,9 +212,10 @@ class GradientState:
         known = self._consumed.get(index) or self._written.get(index)
         return float(known[0].norms.values[known[1]]) if known else float("nan")
 
-    def _silently_zeroed(self) -> list[int]:
+    def _silently_zeroed(self, busy: Collection[int]) -> list[int]:
         """Pending gradients, if a probe of some shows that they were zeroed behind the counters."""
-        written = {i: known[0] for i in self._pending if (known := self._written.get(i)) is not None}
+        still = [i for i in self._pending if i not in busy]
+        written = {i: known[0] for i in still if (known := self._written.get(i)) is not None}
         zeroed = {measure for measure in set(written.values()) if measure.looks_zeroed(self.grad)}
         return [i for i, measure in written.items() if measure in zeroed and self.grad(i) is not None]
 
