@@ -73,12 +73,12 @@ class Backwards:
 
     def _begin_accumulating(self, call: BackwardCall) -> Ticket | None:
         context, site = self._context, self._context.sites.here()
-        self._optimizers.learn_ownership()
         nodes = root_nodes(call.roots)
         seen = walk(nodes, context.table.index)
         leaves = seen.leaves + [
             root for root in call.roots if isinstance(root, torch.Tensor) and root.is_leaf
         ]
+        self._optimizers.learn_ownership(leaves)
         reached = [index for leaf in leaves if (index := context.table.resolve_leaf(leaf)) is not None]
         context.report_unregistered()
         strangers = len(leaves) - len(reached)

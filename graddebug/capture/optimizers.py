@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -113,13 +113,21 @@ class Optimizers:
         self._entries[key] = entry
         return entry
 
-    def learn_ownership(self, entry: Entry | None = None) -> None:
-        """Read parameter groups again: of one optimizer before its step, else of all new or changed ones."""
-        entries = [entry] if entry else [one for one in list(self._entries.values()) if one.changed]
-        for one in entries:
-            optimizer = one.ref()
-            if optimizer is not None:
-                self._learn(one, optimizer)
+    def learn_ownership(self, reached: Sequence[torch.Tensor]) -> None:
+        """Read the groups of new or changed optimizers, before a backward that reaches these leaves.
+
+        An optimizer whose parameters nobody has seen yet waits: its module, which has the better names
+        for them, may run later (a generator beside a discriminator that runs first).
+        """
+        leaves = {id(leaf) for leaf in reached}
+        for entry in [one for one in list(self._entries.values()) if one.changed]:
+            optimizer = entry.ref()
+            if optimizer is not None and self._concerned(optimizer, leaves):
+                self._learn(entry, optimizer)
+
+    def _concerned(self, optimizer: torch.optim.Optimizer, leaves: set[int]) -> bool:
+        index = self._context.table.index
+        return any(id(p) in leaves or index(p) is not None for p in _owned(optimizer))
 
     def _learn(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
         owned = _owned(optimizer)
@@ -236,7 +244,7 @@ class Optimizers:
             return
         if not entry.name:
             entry.name = name_of_callee(optimizer)
-        self.learn_ownership(entry)
+        self._learn(entry, optimizer)
         self._context.drain()
         self._begin(entry, optimizer, closure is not None, frame)
 

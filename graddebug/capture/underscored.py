@@ -79,11 +79,13 @@ def _saved_entries(name: str, saved: Any) -> list[tuple[str, Any, bool]]:
 
 
 def norms(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
-    """L2 norm of each tensor as a float32 scalar on its device, one kernel for all where there is one.
+    """L2 norm of each tensor as a scalar on its device, one kernel for all where there is one.
 
-    float32 results even for half-precision tensors, whose own norm overflows at 65,504.
+    All tensors are of one dtype. Half-precision ones, whose own norm overflows at 65,504, are summed in
+    float32; torch refuses to do so for float64 ones (2.13: "without narrowing"), which stay float64.
     """
-    return list(torch._foreach_norm(tensors, 2, dtype=torch.float32))
+    dtype = torch.promote_types(tensors[0].dtype, torch.float32) if tensors else None
+    return list(torch._foreach_norm(tensors, 2, dtype=dtype))
 
 
 def flatten_together(tensors: list[torch.Tensor]) -> torch.Tensor:
