@@ -85,7 +85,7 @@ class Capture:
         self.on_failure = on_failure
         self._declined: set[str] = set()
         self._context = context = self._make_context(subjects, observer, eager=eager)
-        self._clock = StepClock(context.journal)
+        self._clock = StepClock(context.journal, context.intervals.forget_old)
         self._optimizers = Optimizers(context, self._clock, subjects.optimizers, observer.optimizer)
         self._forwards = Forwards(context, self._optimizers)
         self._backwards = Backwards(context, self._clock, self._optimizers)

@@ -271,3 +271,14 @@ def test_clip_function_stays_one_object() -> None:
     """Both places that hold ``clip_grad_value_`` hold the same wrapper, so that it can be pickled."""
     with watch(model()):
         assert nn.utils.clip_grad_value_ is nn.utils.clip_grad.clip_grad_value_
+
+
+def test_module_intervals_do_not_pile_up() -> None:
+    """What is remembered of forward calls does not grow with the number of steps."""
+    module = model()
+    optimizer = sgd(module)
+    with watch(module, optimizer) as run:
+        train(module, optimizer, 50)
+        assert run._capture is not None
+        kept = run._capture._context.intervals._by_thread.values()
+        assert max(map(len, kept)) <= 3 * len(module)

@@ -139,3 +139,18 @@ def test_module_that_means_something_else_by_parameters(named: bool) -> None:
     with watch(*[module] if named else []) as run:
         train(module, sgd(module))
     assert_seen(run, steps=3)
+
+
+def test_compressed_sparse_parameter() -> None:
+    """A parameter in CSR layout, whose gradient has that layout, is read through its values."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weight = nn.Parameter(torch.eye(4).to_sparse_csr())
+        module = nn.Module()
+        module.weight = weight
+        optimizer = torch.optim.SGD([weight], 0.1)
+        with watch(module, optimizer) as run:
+            for _ in range(2):
+                optimizer.zero_grad()
+                torch.sparse.mm(weight, torch.ones(4, 2)).sum().backward()
+    assert [event.reason for event in run.not_observable] == []
