@@ -20,6 +20,15 @@ class TraceError(GraddebugError):
     """A recording cannot be read: it is foreign, damaged, of a newer version, or not a recording at all."""
 
 
+def described(error: BaseException) -> str:
+    """An exception of the user's in one line: its type and its text."""
+    try:
+        text = str(error)
+    except Exception as problem:  # the border to user code: their __str__ may itself be broken
+        text = f"<its text cannot be had: {type(problem).__name__}>"
+    return f"{type(error).__name__}: {text}"
+
+
 class FindingRaised(GraddebugError):
     """Raised at the guilty line when ``on_finding="raise"`` and a rule finds an error or a warning.
 

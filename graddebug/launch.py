@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graddebug.errors import UsageError
+from graddebug.errors import UsageError, described
 from graddebug.program import Outcome, Program, check_exists, execute, flush_output
 from graddebug.records import Finding, Severity
 from graddebug.report.place import near_path
@@ -182,4 +182,4 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _detail(error: BaseException | None) -> str:
-    return "" if error is None else f"{type(error).__name__}: {error}"
+    return "" if error is None else described(error)

@@ -22,10 +22,11 @@ from torch import nn
 
 from graddebug.capture.capture import Capture
 from graddebug.capture.context import Subjects
+from graddebug.capture.parameters import parameters_of
 from graddebug.capture.sites import names_of_arguments
 from graddebug.capture.taps import close_taps, open_taps
 from graddebug.diagnose.engine import Engine
-from graddebug.errors import FindingRaised, UsageError
+from graddebug.errors import FindingRaised, UsageError, described
 from graddebug.graph import BackwardGraph
 from graddebug.records import (
     Event,
@@ -102,10 +103,14 @@ class Run:
         subjects, self._subjects = self._subjects, None
         eager = self._recorder.on_finding == "raise"
         capture = Capture(subjects, self._recorder, eager=eager, on_failure=self._recorder.failed)
-        open_taps(capture)
         self._capture = capture
-        if subjects.anything:
-            _find_existing(capture)
+        try:
+            open_taps(capture)
+            if subjects.anything:
+                _find_existing(capture)
+        except BaseException as error:  # no `with` block was entered that could end the watch
+            self.close(*_reason(type(error), error))
+            raise
         return self
 
     def __exit__(
@@ -229,7 +234,7 @@ class Recorder:
 
     def failed(self, error: Exception) -> None:
         """Capture itself failed: say so once, and that nothing from here on was seen."""
-        reason = f"{type(error).__name__}: {error}"
+        reason = described(error)
         self._print.say(
             f"graddebug stopped watching because of an error of its own ({reason}). Training goes on."
         )
@@ -252,7 +257,7 @@ def _subjects(candidates: list[tuple[str, object]]) -> Subjects:
     subjects = Subjects()
     for name, thing in candidates:
         if isinstance(thing, nn.Module):
-            if not any(True for _ in thing.parameters()):
+            if not parameters_of(thing):
                 raise UsageError(
                     f"{name or type(thing).__name__} has no parameters, so it has no gradients to watch. "
                     "Was it built, and its layers registered as attributes or in an nn.ModuleList?"
@@ -289,7 +294,7 @@ def _reason(kind: type[BaseException] | None, error: BaseException | None) -> tu
         return "finished", ""
     if issubclass(kind, KeyboardInterrupt):
         return "interrupted", ""
-    return "exception", f"{kind.__name__}: {error}"
+    return "exception", described(error) if error is not None else kind.__name__
 
 
 def _run_info(title: str) -> RunInfo:

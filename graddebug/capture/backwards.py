@@ -175,8 +175,8 @@ class Backwards:
 
     def _report(self, ticket: Ticket, written: list[int], *, failed: bool) -> None:
         context = self._context
-        measure = context.state.wrote(written)
-        context.statistics.written(measure)
+        norms = context.state.wrote(written).norms  # not its samples: many backwards may be held back
+        context.statistics.written(written, norms)
         members = context.table.intern(written)
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []
         in_eval = self._through_eval(forwards, members)
@@ -187,7 +187,7 @@ class Backwards:
         ticket.open.reported = True
 
         def make() -> tuple[Backward]:
-            bad = [written[place] for place in np.flatnonzero(~np.isfinite(measure.norms.values))]
+            bad = [written[place] for place in np.flatnonzero(~np.isfinite(norms.values))]
             return (
                 Backward(
                     **fields,
@@ -215,4 +215,4 @@ def _number(numbers: Numbers) -> float:
 
 def _op_of(roots: tuple[Any, ...]) -> str:
     nodes = root_nodes(roots)
-    return nodes[0].name().rpartition("::")[2] if nodes else ""
+    return underscored.node_name(nodes[0]) if nodes else ""

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 from torch import nn
 
+from graddebug.capture import underscored
 from graddebug.capture.backwards import BackwardCall, Backwards, Ticket
 from graddebug.capture.clipping import Clipping
 from graddebug.capture.clock import StepClock
@@ -38,19 +39,26 @@ _R = TypeVar("_R")
 def guarded(
     method: Callable[Concatenate[Capture, _P], _R],
 ) -> Callable[Concatenate[Capture, _P], _R | None]:
-    """The border to the user's program: only what graddebug raises on purpose passes it."""
+    """The border to the user's program: only what graddebug raises on purpose passes it.
+
+    What we ask of tensors is ours alone: no mode and no tensor subclass of the user's sees it.
+    """
 
     @functools.wraps(method)
     def call(self: Capture, /, *args: _P.args, **kwargs: _P.kwargs) -> _R | None:
         if self.off:
             return None
         try:
-            with self.lock:
+            with self.lock, underscored.unoverridden():
+                if underscored.is_observed():
+                    with underscored.unobserved():
+                        return method(self, *args, **kwargs)
                 return method(self, *args, **kwargs)
         except GraddebugError:
             raise
         except Exception as error:
             self.off = True
+            self.dismiss()
             self.on_failure(error)
             return None
 
@@ -77,9 +85,9 @@ class Capture:
         self.on_failure = on_failure
         self._declined: set[str] = set()
         self._context = context = self._make_context(subjects, observer, eager=eager)
-        self._clock = StepClock(context.journal)
-        self._optimizers = Optimizers(context, self._clock, subjects, observer.optimizer)
-        self._forwards = Forwards(context, subjects, self._optimizers)
+        self._clock = StepClock(context.journal, context.intervals.forget_old)
+        self._optimizers = Optimizers(context, self._clock, subjects.optimizers, observer.optimizer)
+        self._forwards = Forwards(context, self._optimizers)
         self._backwards = Backwards(context, self._clock, self._optimizers)
         self._clipping = Clipping(context)
         several = len(subjects.modules) > 1
@@ -100,7 +108,8 @@ class Capture:
             sites=Sites(),
             intervals=ModuleIntervals(),
             graphs=GraphCatalogue(observer.graph, lambda reason: self._decline("backward graph", reason)),
-            watches_everything=subjects.anything,
+            named_modules=bool(subjects.modules),
+            named_optimizers=bool(subjects.optimizers),
         )
 
     def _decline(self, what: str, reason: str) -> None:
@@ -181,6 +190,18 @@ class Capture:
         """A clipping function returned."""
         self._clipping.after(function, parameters, max_norm, total_norm)
 
+    @guarded
+    def before_swap(self, tensor: torch.Tensor) -> list[int]:
+        """``torch.utils.swap_tensors`` begins; the parameters whose gradient ``tensor`` is."""
+        self._context.table.let_go(tensor)
+        return self._context.state.let_go(tensor)
+
+    @guarded
+    def after_swap(self, tensor: torch.Tensor, members: list[int]) -> None:
+        """``torch.utils.swap_tensors`` returned: the same object, whatever it holds now."""
+        self._context.table.take_back(tensor)
+        self._context.state.take_back(tensor, members)
+
     # --- told by the session ------------------------------------------------------------------------
 
     @guarded
@@ -205,10 +226,14 @@ class Capture:
         """The watch is left: settle everything and say how the run ended."""
         context = self._context
         context.drain()
-        self._forwards.dismiss()
+        self.dismiss()
         if not context.backwards:
             context.outside(None)
         if context.journal.happened:
             self._clock.end()
         context.journal.note(RunEnd, None, reason=reason, detail=detail)
         context.journal.flush()
+
+    def dismiss(self) -> None:
+        """Leave nothing of ours on graphs that are still alive."""
+        self._forwards.dismiss()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from graddebug.capture.journal import Journal
 from graddebug.records import Site
@@ -16,8 +16,9 @@ class StepClock:
     all of them have stepped.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, forget_old: Callable[[], None]) -> None:
         self._journal = journal
+        self._forget_old = forget_old
         self._stepped: set[int] = set()
         self._backward_sites: set[Site | None] = set()
         self.marked = False
@@ -41,4 +42,5 @@ class StepClock:
         """End the step now, or where its last optimizer step returned."""
         self._stepped.clear()
         self._backward_sites.clear()
+        self._forget_old()
         self._journal.end_step(at_mark=at_mark)

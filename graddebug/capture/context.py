@@ -58,7 +58,8 @@ class Context:
     sites: Sites
     intervals: ModuleIntervals
     graphs: GraphCatalogue
-    watches_everything: bool
+    named_modules: bool
+    named_optimizers: bool
     #: Filled by finalisers of graphs, which may run anywhere: appending is all they do.
     released: deque[Released] = field(default_factory=deque)
     #: Parameters of the modules that ran in eval mode and built a graph, by their Forward's order.
@@ -89,6 +90,11 @@ class Context:
             return ()  # the engine's own threads work for the one that called it
         alive = {thread.ident for thread in threading.enumerate()} - {here}
         return frozenset().union(*(params for thread, params in self.threads.items() if thread in alive))
+
+    @property
+    def watches_everything(self) -> bool:
+        """Whether the user named nothing: all modules and optimizers of the program are watched."""
+        return not self.named_modules and not self.named_optimizers
 
     def outside(self, site: Site | None, *, doubt: bool = True) -> None:
         """Report what the program did to gradients since the last look, noticed before an event at ``site``.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import nn
 
 from graddebug.capture import underscored
-from graddebug.capture.context import Context, OpenBackward, Released, Subjects
+from graddebug.capture.context import Context, OpenBackward, Released
+from graddebug.capture.frames import CallMark, innermost
 from graddebug.capture.graph import bytes_held
 from graddebug.capture.optimizers import Optimizers
-from graddebug.capture.parameters import ModuleMap
+from graddebug.capture.parameters import ModuleMap, parameters_of
 from graddebug.capture.sites import name_of_callee
 from graddebug.records import Forward, ParameterSet, ParametersUsed, Site
 
@@ -24,6 +27,9 @@ COUNT_BYTES = 3
 
 #: Eval-mode forwards remembered for a backward that may still come through them.
 EVAL_FORWARDS = 1024
+
+
+_CALL = nn.Module._call_impl.__code__
 
 
 class GraphSentinel:
@@ -59,20 +65,42 @@ class GraphSentinel:
 
 
 class _Calls(threading.local):
+    """Module calls under way on this thread; ``first`` is the outermost of them."""
+
     def __init__(self) -> None:
         self.stack: list[tuple[nn.Module, int, bool]] = []
         self.roots = 0
+        self.first: CallMark | None = None
+
+    def begin(self) -> None:
+        """A module is called while none is under way."""
+        frame = innermost(_CALL, sys._getframe())
+        self.first = CallMark(frame) if frame is not None else None
+
+    def have_ended(self) -> bool:
+        """Whether the calls were ended by an interrupt, of which torch tells no hook."""
+        return self.first is not None and not self.first.is_around(
+            _next_call(innermost(_CALL, sys._getframe()))
+        )
+
+    def forget(self) -> None:
+        """No call is under way."""
+        self.stack.clear()
+        self.roots = 0
+
+
+def _next_call(frame: FrameType | None) -> FrameType | None:
+    return innermost(_CALL, frame.f_back) if frame is not None else None
 
 
 class Forwards:
     """Turns module calls into Forward events, module intervals and graph sentinels."""
 
-    def __init__(self, context: Context, subjects: Subjects, optimizers: Optimizers) -> None:
+    def __init__(self, context: Context, optimizers: Optimizers) -> None:
         self._context = context
         self._optimizers = optimizers
-        self._subjects = subjects
         self._calls = _Calls()
-        self._ignored: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._ignored: ModuleMap[bool] = ModuleMap()
         self._used: ModuleMap[bool] = ModuleMap()
         self._paths: ModuleMap[str] = context.table.module_path
         self._subtrees: ModuleMap[ParameterSet] = ModuleMap()
@@ -82,6 +110,10 @@ class Forwards:
     def enter(self, module: nn.Module) -> None:
         """A module's forward begins."""
         calls = self._calls
+        if calls.stack and module is calls.stack[0][0] and calls.have_ended():
+            calls.forget()
+        if not calls.stack:
+            calls.begin()
         outermost = not calls.roots and self._watched(module)
         calls.roots += outermost
         calls.stack.append((module, underscored.sequence_number() if calls.roots else 0, outermost))
@@ -112,24 +144,21 @@ class Forwards:
                 prefix=self._prefix(module, name),
             )
             return True
-        self._ignored.add(module)
+        self._ignored[module] = True
         return False
 
     def _accepts(self, module: nn.Module) -> bool:
         """Whether a module nobody named is ours: when everything is watched, or by its parameters."""
-        parameters = list(module.parameters())
+        parameters = parameters_of(module)
         if not parameters:
             return False
         if self._context.watches_everything:
             return True
-        owned = {
-            id(p) for o in self._subjects.optimizers.values() for g in o.param_groups for p in g["params"]
-        }
-        return not self._subjects.modules and any(id(parameter) in owned for parameter in parameters)
+        return not self._context.named_modules and self._optimizers.owns_any({id(p) for p in parameters})
 
     def _prefix(self, module: nn.Module, name: str) -> str:
         """Parameter names are qualified by the module's own name as soon as there is more than one module."""
-        parameters = {id(parameter) for parameter in module.parameters()}
+        parameters = {id(parameter) for parameter in parameters_of(module)}
         alone = not self._context.table.roots and self._optimizers.owns_no_other(parameters)
         return "" if alone else name or type(module).__name__
 
@@ -148,12 +177,12 @@ class Forwards:
         """A module that ran inside a watched one without being registered in it (or was added later)."""
         if module in self._ignored:
             return ""
-        if next(module.parameters(recurse=False), None) is not None:
+        if parameters_of(module, recurse=False):
             table = self._context.table
             table.rescan()
             if module not in table.module_path:
                 table.strays.add(module)
-        self._ignored.add(module)
+        self._ignored[module] = True
         return self._paths.get(module) or ""
 
     def _first_use(self, module: nn.Module) -> None:
@@ -189,7 +218,7 @@ class Forwards:
         known = self._subtrees.get(module)
         if known is None:
             table = self._context.table
-            indices = (table.index(parameter) for parameter in module.parameters())
+            indices = (table.index(parameter) for parameter in parameters_of(module))
             known = self._subtrees[module] = table.intern(i for i in indices if i is not None)
         return known
 
@@ -242,8 +271,8 @@ def _tensors(output: object, depth: int = 3) -> Iterator[torch.Tensor]:
     elif depth and isinstance(output, list | tuple):
         for value in output:
             yield from _tensors(value, depth - 1)
-    elif depth and hasattr(output, "__dataclass_fields__"):
-        for field in output.__dataclass_fields__:
+    elif depth:  # its type is asked: an instance of a proxy would answer to any name
+        for field in getattr(type(output), "__dataclass_fields__", ()):
             yield from _tensors(getattr(output, field, None), depth - 1)
 
 

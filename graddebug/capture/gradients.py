@@ -148,12 +148,12 @@ class GradientState:
             if i in busy:
                 continue
             parameter = table[i]()
-            grad = None if parameter is None else parameter.grad
+            grad = None if parameter is None else _grad_of(parameter)
             # A dead reference answers None, too: no gradient is only what was seen as none.
             if grad is None:
                 if refs[i] is _ABSENT:
                     continue
-            elif refs[i]() is grad and grad._version == versions[i]:
+            elif refs[i]() is grad and _version_of(grad) == versions[i]:
                 continue
             changed.append(i)
             refs[i], versions[i] = _state_of(grad)
@@ -173,7 +173,21 @@ class GradientState:
         """Take the present state as known (gradients that were there before we came)."""
         for i in indices:
             parameter = self._table.refs[i]()
-            self._refs[i], self._versions[i] = _state_of(None if parameter is None else parameter.grad)
+            self._refs[i], self._versions[i] = _state_of(None if parameter is None else _grad_of(parameter))
+
+    def let_go(self, tensor: torch.Tensor) -> list[int]:
+        """Hold a gradient not even weakly, until `take_back`; whose it is."""
+        if not weakref.getweakrefcount(tensor):
+            return []
+        members = [i for i, ref in enumerate(self._refs) if ref() is tensor]
+        for i in members:
+            self._refs[i] = _ABSENT
+        return members
+
+    def take_back(self, tensor: torch.Tensor, members: Iterable[int]) -> None:
+        """Know it as before; it is the same object, whatever it holds now."""
+        for i in members:
+            self._refs[i], self._versions[i] = _state_of(tensor)
 
     def outside(self, *, doubt: bool) -> Changes:
         """What the program itself did to gradients since the last look.
@@ -282,7 +296,7 @@ class GradientState:
     def grad(self, index: int) -> torch.Tensor | None:
         """The gradient of a parameter, None when it has none (or is gone)."""
         parameter = self._table.refs[index]()
-        return None if parameter is None else parameter.grad
+        return None if parameter is None else _grad_of(parameter)
 
     def _grad_now(self, index: int) -> torch.Tensor:
         grad = self.grad(index)
@@ -291,4 +305,14 @@ class GradientState:
 
 
 def _state_of(grad: torch.Tensor | None) -> tuple[_Reference, int]:
-    return (_ABSENT, -1) if grad is None else (weakref.ref(grad), grad._version)
+    return (_ABSENT, -1) if grad is None else (weakref.ref(grad), _version_of(grad))
+
+
+def _grad_of(parameter: torch.Tensor) -> torch.Tensor | None:
+    """The gradient; a weight that a program computed in place has none, and torch warns if asked for it."""
+    return parameter.grad if parameter.is_leaf else None
+
+
+def _version_of(grad: torch.Tensor) -> int:
+    """How often it was changed in place; a tensor made under inference mode does not count."""
+    return -1 if grad.is_inference() else grad._version

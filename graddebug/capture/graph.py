@@ -123,7 +123,7 @@ def describe(
         nodes.append(
             GraphNode(
                 index=place,
-                op=node.name().rpartition("::")[2],
+                op=underscored.node_name(node),
                 module=modules[place],
                 shapes=tuple(shape for shape, _ in metadata),
                 dtypes=tuple(dtype for _, dtype in metadata),

@@ -26,23 +26,31 @@ class HookSet:
         """Own a hook handle."""
         self._undo.append(handle.remove)
 
-    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Replace ``owner.name`` by ``make(original)`` until `restore`.
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any], *aliases: Any) -> None:
+        """Replace ``owner.name`` by ``make(original)`` until `restore`, also in ``aliases`` that hold it.
 
         On restore the original comes back only if ours is still in place: a wrapper that somebody
-        put over ours afterwards stays, and ours passes straight through when nobody watches.
+        put over ours afterwards stays, and ours passes straight through when nobody watches. What
+        this release of torch does not have is not replaced.
         """
-        original = vars(owner)[name]
+        original = vars(owner).get(name)
+        if original is None:
+            return
         replacement = make(original)
+        for one in (owner, *aliases):
+            if vars(one).get(name) is original:
+                self._set(one, name, replacement, original)
 
+    def _set(self, owner: Any, name: str, replacement: Any, original: Any) -> None:
         def undo() -> None:
-            if vars(owner)[name] is replacement:
+            if vars(owner).get(name) is replacement:
                 setattr(owner, name, original)
 
-        setattr(owner, name, replacement)
         self._undo.append(undo)
+        setattr(owner, name, replacement)
 
     def restore(self) -> None:
         """Give everything back, newest first; a second call does nothing."""
         while self._undo:
-            self._undo.pop()()
+            self._undo[-1]()  # before it is forgotten: an interrupt here loses none
+            self._undo.pop()

@@ -12,8 +12,10 @@ import torch
 
 from graddebug.capture import underscored
 from graddebug.capture.clock import StepClock
-from graddebug.capture.context import Context, Subjects
+from graddebug.capture.context import Context
+from graddebug.capture.frames import CallMark
 from graddebug.capture.gradients import Measure
+from graddebug.capture.parameters import parameters_of
 from graddebug.capture.sites import name_among_globals, name_being_assigned, name_of_callee
 from graddebug.capture.statistics import StepMeasure
 from graddebug.records import (
@@ -41,10 +43,10 @@ class Entry:
 
 @dataclass(slots=True)
 class OpenStep:
-    """An ``optimizer.step()`` under way; ``frame`` tells a nested step from one whose end never came."""
+    """An ``optimizer.step()`` under way; ``call`` tells a nested step from one whose end never came."""
 
     entry: Entry
-    frame: int
+    call: CallMark
     order: int
     gradients: Measure
     measure: StepMeasure
@@ -60,12 +62,11 @@ class Optimizers:
         self,
         context: Context,
         clock: StepClock,
-        subjects: Subjects,
+        named: dict[str, torch.optim.Optimizer],
         announce: Callable[[OptimizerInfo], None],
     ) -> None:
         self._context = context
         self._clock = clock
-        self._subjects = subjects
         self._announce = announce
         self._entries: dict[int, Entry] = {}
         self._owners: dict[int, set[int]] = {}
@@ -73,7 +74,7 @@ class Optimizers:
         #: Set by Backwards: tells what the backward under way has written so far.
         self.report_written: Callable[[list[int] | None], None] = lambda _: None
         self._next_index = 0
-        for name, optimizer in subjects.optimizers.items():
+        for name, optimizer in named.items():
             self._add(optimizer, name)
 
     @property
@@ -102,7 +103,7 @@ class Optimizers:
         if self._context.watches_everything:
             return True
         index = self._context.table.index
-        return not self._subjects.optimizers and any(
+        return not self._context.named_optimizers and any(
             index(parameter) is not None for parameter in _owned(optimizer)
         )
 
@@ -149,7 +150,7 @@ class Optimizers:
 
     def _introduce(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
         kind = type(optimizer).__name__
-        fused = bool(optimizer.defaults.get("fused", False))
+        fused = bool(getattr(optimizer, "defaults", {}).get("fused", False))
         self._announce(OptimizerInfo(index=entry.index, name=entry.name or kind, type=kind, fused=fused))
 
     def _index(self, entry: Entry, place: int, parameter: torch.Tensor) -> int:
@@ -176,8 +177,15 @@ class Optimizers:
 
     def owns_no_other(self, parameters: Collection[int]) -> bool:
         """Whether every parameter of every known optimizer has its ``id`` among ``parameters``."""
-        optimizers = (entry.ref() for entry in self._entries.values())
-        return all(id(p) in parameters for one in optimizers if one is not None for p in _owned(one))
+        return all(number in parameters for number in self._owned_ids())
+
+    def owns_any(self, parameters: Collection[int]) -> bool:
+        """Whether any known optimizer has a parameter with its ``id`` among ``parameters``."""
+        return any(number in parameters for number in self._owned_ids())
+
+    def _owned_ids(self) -> list[int]:
+        optimizers = [entry.ref() for entry in list(self._entries.values())]
+        return [id(parameter) for one in optimizers if one is not None for parameter in _owned(one)]
 
     # --- clearing -------------------------------------------------------------------------------
 
@@ -202,7 +210,7 @@ class Optimizers:
 
     def before_module_clear(self, module: torch.nn.Module) -> list[int]:
         """``module.zero_grad()`` is about to run: the watched parameters it concerns."""
-        members = self._known(list(module.parameters()))
+        members = self._known(parameters_of(module))
         if members:
             self._before_clear(self.owners(members))
         return members
@@ -211,7 +219,7 @@ class Optimizers:
         """``module.zero_grad()`` returned."""
         self._cleared(members, "module.zero_grad", name_of_callee(module) or type(module).__name__, None)
 
-    def _known(self, parameters: list[torch.Tensor] | list[torch.nn.Parameter]) -> list[int]:
+    def _known(self, parameters: Iterable[torch.Tensor]) -> list[int]:
         index = self._context.table.index
         return [i for parameter in parameters if (i := index(parameter)) is not None]
 
@@ -266,7 +274,7 @@ class Optimizers:
         frozen = [i for i in ready if not context.table.trainable[i]]
         idle = frozenset(i for i in ready if not state.is_fresh(i)) | frozenset(frozen)
         parent = context.steps[-1] if context.steps else None
-        self._open.append(OpenStep(entry, id(frame), stamp["order"], gradients, measure, idle, closure))
+        self._open.append(OpenStep(entry, CallMark(frame), stamp["order"], gradients, measure, idle, closure))
         context.steps.append(stamp["order"])
         context.journal.happened = True
         self._clock.stepped(entry.index)
@@ -306,7 +314,7 @@ class Optimizers:
 
     def _drop_unfinished(self, frame: FrameType) -> None:
         """Forget steps that raised: their wrapper is no longer among our callers."""
-        while self._open and not _is_caller(self._open[-1].frame, frame.f_back):
+        while self._open and not self._open[-1].call.is_around(frame.f_back):
             self._close()
 
     def _same(self, entry: Entry, optimizer: torch.optim.Optimizer) -> bool:
@@ -382,15 +390,8 @@ class Optimizers:
 
 
 def _owned(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _is_caller(frame_id: int, frame: FrameType | None) -> bool:
-    while frame is not None:
-        if id(frame) == frame_id:
-            return True
-        frame = frame.f_back
-    return False
+    """Its parameters; none for one whose ``__init__`` failed or is not done."""
+    return [parameter for group in getattr(optimizer, "param_groups", ()) for parameter in group["params"]]
 
 
 def _host_number(value: object) -> float | None:

@@ -13,7 +13,15 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from graddebug.capture import underscored
 from graddebug.records import ParameterInfo, ParameterSet
+
+#: Sets of parameters remembered; a training step has a few dozen.
+REMEMBERED_SETS = 4096
+
+
+def _no_parameter() -> None:
+    """Stands for the weak reference of a parameter that may not have one just now."""
 
 
 @dataclass(slots=True)
@@ -25,6 +33,18 @@ class Root:
     prefix: str
     params: ParameterSet = ()
     modules: int = 0
+
+
+def named_parameters(
+    module: nn.Module, *, recurse: bool = True, remove_duplicate: bool = True
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """What ``module.named_parameters`` yields, also where a class gives that name to something else."""
+    return nn.Module.named_parameters(module, recurse=recurse, remove_duplicate=remove_duplicate)
+
+
+def parameters_of(module: nn.Module, *, recurse: bool = True) -> list[nn.Parameter]:
+    """The module's parameters, each once."""
+    return [parameter for _, parameter in named_parameters(module, recurse=recurse)]
 
 
 _V = TypeVar("_V")
@@ -75,7 +95,7 @@ class ParameterTable:
         self._announce = announce
         self._index: dict[int, int] = {}
         self._sets: dict[ParameterSet, ParameterSet] = {}
-        self.refs: list[weakref.ref[torch.Tensor]] = []
+        self.refs: list[Callable[[], torch.Tensor | None]] = []
         self.infos: list[ParameterInfo] = []
         self.trainable: list[bool] = []
         self.module_path: ModuleMap[str] = ModuleMap()
@@ -93,8 +113,10 @@ class ParameterTable:
         return self._index.get(id(parameter))
 
     def intern(self, indices: Iterable[int]) -> ParameterSet:
-        """The one `ParameterSet` object for these indices."""
+        """The `ParameterSet` of these indices: mostly one and the same object, which is quick to compare."""
         members = tuple(sorted(set(indices)))
+        if len(self._sets) > REMEMBERED_SETS:  # experts chosen at random make a new set in every step
+            self._sets.clear()
         return self._sets.setdefault(members, members)
 
     def alive(self) -> list[torch.Tensor | None]:
@@ -129,7 +151,7 @@ class ParameterTable:
             if module not in self.module_path:
                 self.module_path[module] = full
             own = []
-            for name, parameter in module.named_parameters(recurse=False):
+            for name, parameter in named_parameters(module, recurse=False):
                 also = tuple(_join(root.prefix, alias) for alias in aliases[id(parameter)][1:])
                 own.append(self._register(parameter, module, name=_join(full, name), also=also, root=number))
             self.module_params[module] = self.intern(own)
@@ -163,16 +185,14 @@ class ParameterTable:
     ) -> int:
         """Give a parameter its index and announce it."""
         index = len(self.refs)
-        key = id(parameter)
-        forget = self._index.pop
-        self._index[key] = index
-        self.refs.append(weakref.ref(parameter, lambda _: forget(key, None)))
+        self._index[id(parameter)] = index
+        self.refs.append(self._ref(parameter))
         self.trainable.append(parameter.requires_grad)
         self.root_of.append(root)
         info = ParameterInfo(
             index=index,
             name=name,
-            shape=tuple(parameter.shape),
+            shape=underscored.shape_of(parameter),
             dtype=str(parameter.dtype).removeprefix("torch."),
             device=str(parameter.device),
             requires_grad=parameter.requires_grad,
@@ -185,6 +205,22 @@ class ParameterTable:
         self._announce(info)
         return index
 
+    def _ref(self, parameter: torch.Tensor) -> weakref.ref[torch.Tensor]:
+        key, forget = id(parameter), self._index.pop
+        return weakref.ref(parameter, lambda _: forget(key, None))
+
+    def let_go(self, parameter: torch.Tensor) -> None:
+        """Hold a parameter not even weakly, until `take_back`."""
+        index = self.index(parameter)
+        if index is not None:
+            self.refs[index] = _no_parameter
+
+    def take_back(self, parameter: torch.Tensor) -> None:
+        """Hold it as before; it is the same object, whatever it holds now."""
+        index = self.index(parameter)
+        if index is not None:
+            self.refs[index] = self._ref(parameter)
+
     # --- parameters nobody registered ---------------------------------------------------------
 
     def resolve_leaf(self, leaf: torch.Tensor) -> int | None:
@@ -195,7 +231,7 @@ class ParameterTable:
         if self.rescan() and (known := self.index(leaf)) is not None:
             return known
         for stray in list(self.strays):
-            for name, parameter in stray.named_parameters(recurse=False):
+            for name, parameter in named_parameters(stray, recurse=False):
                 if parameter is leaf:
                     path = self._container_path(stray) or f"<{type(stray).__name__}>"
                     return self.add(leaf, name=f"{path}.{name}", origin="unregistered", module=stray)
@@ -230,7 +266,7 @@ def _contents(value: object, depth: int = 2) -> Iterator[tuple[str, object]]:
 
 def _aliases(module: nn.Module) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
+    for name, parameter in named_parameters(module, remove_duplicate=False):
         found.setdefault(id(parameter), []).append(name)
     return found
 

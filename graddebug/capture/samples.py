@@ -23,6 +23,8 @@ FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 _PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
 _PLAIN_DTYPES = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
 
 class Layout:
     """Where the sample of each of some tensors lies in a buffer: small tensors first, then the large.
@@ -126,6 +128,8 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
     tensor = tensor.detach()
     if tensor.layout is torch.sparse_coo:
         tensor = tensor.coalesce().values()
+    elif tensor.layout in _COMPRESSED:
+        tensor = tensor.values()
     local = getattr(tensor, "_local_tensor", tensor)
     tensor = local if isinstance(local, torch.Tensor) else tensor
     if tensor.is_complex():

@@ -45,9 +45,9 @@ class StepStatistics:
         rows, self._rows = self._grown(), _empty()
         return rows
 
-    def written(self, measure: Measure) -> None:
-        """A backward left these gradients."""
-        self.later(lambda: self.put(measure.members, grad_norm_written=measure.norms.values))
+    def written(self, members: Sequence[int], norms: Numbers) -> None:
+        """A backward left gradients of these norms."""
+        self.later(lambda: self.put(members, grad_norm_written=norms.values))
 
     def later(self, write: Callable[[], None]) -> None:
         """Run ``write`` when the step's numbers have been read back."""

@@ -15,6 +15,7 @@ import functools
 import os
 import sys
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -23,25 +24,41 @@ from torch.nn.modules import module as nn_module
 from torch.nn.utils import clip_grad
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from graddebug.capture.backwards import BackwardCall
+from graddebug.capture import underscored
+from graddebug.capture.backwards import BackwardCall, Ticket
 from graddebug.capture.capture import Capture
 from graddebug.capture.hookset import HookSet
+from graddebug.errors import FindingRaised
+
+
+class _Listeners:
+    """The captures that one installation of our hooks tells.
+
+    A new one is made with each installation: a wrapper of ours that somebody's patch kept in place
+    after we left tells nobody for ever, also when a later watch wraps the same function again.
+    """
+
+    __slots__ = ("captures",)
+
+    def __init__(self) -> None:
+        self.captures: tuple[Capture, ...] = ()
 
 
 class _Taps:
     """Who is told, and what was put into torch."""
 
     def __init__(self) -> None:
-        self.captures: tuple[Capture, ...] = ()
+        self.listeners = _Listeners()
         self.hooks = HookSet()
         self.lock = threading.Lock()
 
     def go_inert(self) -> None:
-        """Fall silent in a forked child (a DataLoader worker): it shares our hooks, not our record."""
-        for capture in self.captures:
-            capture.off = True
-        self.captures = ()
+        """Take our hooks out of a forked child (a DataLoader worker), which shares not our record."""
         self.lock = threading.Lock()  # a thread that the child does not have may have held it
+        for capture in self.listeners.captures:
+            capture.off = True
+        self.listeners.captures = ()
+        self.hooks.restore()
 
 
 _taps = _Taps()
@@ -51,35 +68,33 @@ os.register_at_fork(after_in_child=_taps.go_inert)
 def open_taps(capture: Capture) -> None:
     """Let ``capture`` see what happens in torch from now on."""
     with _taps.lock:
-        if not _taps.captures:
+        if not _taps.listeners.captures:
+            _taps.listeners = _Listeners()
             try:
-                _install()
+                _install(_taps.listeners)
             except BaseException:
                 _taps.hooks.restore()
                 raise
-        _taps.captures = (*_taps.captures, capture)
+        _taps.listeners.captures = (*_taps.listeners.captures, capture)
 
 
 def close_taps(capture: Capture) -> None:
     """Stop telling ``capture``; the last one out gives torch back as it was."""
     with _taps.lock:
-        _taps.captures = tuple(one for one in _taps.captures if one is not capture)
-        if not _taps.captures:
+        listeners = _taps.listeners
+        listeners.captures = tuple(one for one in listeners.captures if one is not capture)
+        if not listeners.captures:
             _taps.hooks.restore()
 
 
-def _install() -> None:
-    _taps.hooks.keep(nn_module.register_module_forward_pre_hook(_module_enter))
-    _taps.hooks.keep(nn_module.register_module_forward_hook(_module_leave, always_call=True))
-    _taps.hooks.keep(register_optimizer_step_pre_hook(_before_step))
-    _taps.hooks.keep(register_optimizer_step_post_hook(_after_step))
-    _taps.hooks.replace(torch.autograd, "_engine_run_backward", _engine)
-    _taps.hooks.replace(torch.optim.Optimizer, "zero_grad", _optimizer_zero_grad)
-    _taps.hooks.replace(torch.optim.Optimizer, "add_param_group", _add_param_group)
-    _taps.hooks.replace(nn.Module, "zero_grad", _module_zero_grad)
-    _taps.hooks.replace(clip_grad, "_clip_grads_with_norm_", _clip_with_norm)
-    _taps.hooks.replace(clip_grad, "clip_grad_value_", _clip_value)
-    _taps.hooks.replace(torch.nn.utils, "clip_grad_value_", _clip_value)
+def _install(listeners: _Listeners) -> None:
+    hooks = _taps.hooks
+    hooks.keep(nn_module.register_module_forward_pre_hook(_module_enter))
+    hooks.keep(nn_module.register_module_forward_hook(_module_leave, always_call=True))
+    hooks.keep(register_optimizer_step_pre_hook(_before_step))
+    hooks.keep(register_optimizer_step_post_hook(_after_step))
+    for make, owner, name, *aliases in _WRAPPED:
+        hooks.replace(owner, name, functools.partial(make, listeners), *aliases)
 
 
 # --- hooks ------------------------------------------------------------------------------------
@@ -88,14 +103,14 @@ def _install() -> None:
 def _module_enter(module: nn.Module, _args: Any) -> None:
     if torch.compiler.is_compiling():
         return
-    for capture in _taps.captures:
+    for capture in _taps.listeners.captures:
         capture.module_enter(module)
 
 
 def _module_leave(module: nn.Module, _args: Any, output: Any) -> None:
     if torch.compiler.is_compiling():
         return
-    for capture in _taps.captures:
+    for capture in _taps.listeners.captures:
         capture.module_leave(module, output)
 
 
@@ -104,24 +119,24 @@ def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> No
         return
     closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
     frame = sys._getframe(1)
-    for capture in _taps.captures:
+    for capture in _taps.listeners.captures:
         capture.before_step(optimizer, closure, frame)
 
 
 def _after_step(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
     if torch.compiler.is_compiling():
         return
-    for capture in _taps.captures:
+    for capture in _taps.listeners.captures:
         capture.after_step(optimizer)
 
 
 # --- wrappers ---------------------------------------------------------------------------------
 
 
-def _engine(original: Any) -> Any:
+def _engine(listeners: _Listeners, original: Any) -> Any:
     @functools.wraps(original)
     def _engine_run_backward(t_outputs: Any, *args: Any, **kwargs: Any) -> Any:
-        captures = _taps.captures
+        captures = listeners.captures
         if not captures or torch.compiler.is_compiling():
             return original(t_outputs, *args, **kwargs)
         call = BackwardCall(
@@ -130,25 +145,33 @@ def _engine(original: Any) -> Any:
             create_graph=bool(args[2]),
             accumulates=bool(kwargs.get("accumulate_grad", False)),
         )
-        tickets = [(capture, capture.backward_begin(call)) for capture in captures]
-        del call
-        done = False
-        try:
-            result = original(t_outputs, *args, **kwargs)
-            done = True
-            return result
-        finally:
-            for capture, ticket in tickets:
+        with ExitStack() as ends:
+            for capture in captures:
+                ticket = capture.backward_begin(call)
                 if ticket is not None:
-                    capture.backward_end(ticket, failed=not done)
+                    ends.push(functools.partial(_backward_end, capture, ticket))
+            del call
+            return original(t_outputs, *args, **kwargs)
 
     return _engine_run_backward
 
 
-def _optimizer_zero_grad(original: Any) -> Any:
+def _backward_end(
+    capture: Capture, ticket: Ticket, _kind: object, error: BaseException | None, _trace: object
+) -> None:
+    if error is None or isinstance(error, FindingRaised):
+        capture.backward_end(ticket, failed=error is not None)
+        return
+    try:
+        capture.backward_end(ticket, failed=True)
+    except FindingRaised as finding:
+        error.add_note(str(finding))  # the program's own error is on its way: explain it, keep it
+
+
+def _optimizer_zero_grad(listeners: _Listeners, original: Any) -> Any:
     @functools.wraps(original)
     def zero_grad(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
-        captures = _taps.captures
+        captures = listeners.captures
         if not captures or torch.compiler.is_compiling():
             return original(self, *args, **kwargs)
         entries = [(capture, capture.before_clear(self)) for capture in captures]
@@ -161,10 +184,10 @@ def _optimizer_zero_grad(original: Any) -> Any:
     return zero_grad
 
 
-def _module_zero_grad(original: Any) -> Any:
+def _module_zero_grad(listeners: _Listeners, original: Any) -> Any:
     @functools.wraps(original)
     def zero_grad(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        captures = _taps.captures
+        captures = listeners.captures
         if not captures or torch.compiler.is_compiling():
             return original(self, *args, **kwargs)
         concerned = [(capture, capture.before_module_clear(self)) for capture in captures]
@@ -177,24 +200,24 @@ def _module_zero_grad(original: Any) -> Any:
     return zero_grad
 
 
-def _add_param_group(original: Any) -> Any:
+def _add_param_group(listeners: _Listeners, original: Any) -> Any:
     @functools.wraps(original)
     def add_param_group(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
-        for capture in _taps.captures:
+        for capture in listeners.captures:
             capture.optimizer_created(self)
         return result
 
     return add_param_group
 
 
-def _clip_with_norm(original: Any) -> Any:
+def _clip_with_norm(listeners: _Listeners, original: Any) -> Any:
     @functools.wraps(original)
     def _clip_grads_with_norm_(
         parameters: Any, max_norm: Any, total_norm: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        captures = _taps.captures
-        if not captures:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling():
             return original(parameters, max_norm, total_norm, *args, **kwargs)
         parameters = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
         for capture in captures:
@@ -208,11 +231,11 @@ def _clip_with_norm(original: Any) -> Any:
     return _clip_grads_with_norm_
 
 
-def _clip_value(original: Any) -> Any:
+def _clip_value(listeners: _Listeners, original: Any) -> Any:
     @functools.wraps(original)
     def clip_grad_value_(parameters: Any, clip_value: float, *args: Any, **kwargs: Any) -> Any:
-        captures = _taps.captures
-        if not captures:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling():
             return original(parameters, clip_value, *args, **kwargs)
         parameters = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
         for capture in captures:
@@ -223,3 +246,44 @@ def _clip_value(original: Any) -> Any:
         return result
 
     return clip_grad_value_
+
+
+def _swap_tensors(listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def swap_tensors(t1: torch.Tensor, t2: torch.Tensor) -> Any:
+        told = [
+            (capture, tensor, capture.before_swap(tensor) or [])
+            for capture in listeners.captures
+            for tensor in (t1, t2)
+        ]
+        try:
+            return original(t1, t2)
+        finally:
+            for capture, tensor, members in told:
+                capture.after_swap(tensor, members)
+
+    return swap_tensors
+
+
+def _has_any_global_hook(_listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def has_any_global_hook() -> bool:
+        return any(hook not in (_module_enter, _module_leave) for hook in underscored.global_module_hooks())
+
+    return has_any_global_hook
+
+
+#: What is wrapped: by what, where, under which name, and where else the same function is to be found.
+_WRAPPED: tuple[tuple[Any, ...], ...] = (
+    (_engine, torch.autograd, "_engine_run_backward"),
+    (_optimizer_zero_grad, torch.optim.Optimizer, "zero_grad"),
+    (_add_param_group, torch.optim.Optimizer, "add_param_group"),
+    (_module_zero_grad, nn.Module, "zero_grad"),
+    (_clip_with_norm, clip_grad, "_clip_grads_with_norm_"),
+    (_clip_value, clip_grad, "clip_grad_value_", torch.nn.utils),
+    # It refuses tensors that have weak references (torch 2.3 to 2.13), and ours are such.
+    (_swap_tensors, torch.utils, "swap_tensors"),
+    # torch.compile's wrapper of a module asks this (torch 2.7 to 2.13) to warn of hooks that fire
+    # twice; ours bear that.
+    (_has_any_global_hook, nn_module, "_has_any_global_hook"),
+)

@@ -7,9 +7,12 @@ less and says so; it never guesses.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch.nn.modules import module as nn_module
+from torch.utils._python_dispatch import _disable_current_modes
 
 
 def sequence_number() -> int:
@@ -32,6 +35,39 @@ def inside_functorch() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+def is_observed() -> bool:
+    """Whether a mode of the user's (a FLOP counter, a logger) is told of every operator called."""
+    return bool(torch._C._len_torch_dispatch_stack())
+
+
+def unobserved() -> AbstractContextManager[object]:
+    """No mode is told of the operators called inside."""
+    disabled: AbstractContextManager[object] = _disable_current_modes()
+    return disabled
+
+
+def unoverridden() -> AbstractContextManager[object]:
+    """Neither modes nor subclasses override functions and attributes of tensors used inside."""
+    disabled: AbstractContextManager[object] = torch._C.DisableTorchFunction()
+    return disabled
+
+
+def global_module_hooks() -> list[Any]:
+    """All hooks that hold for every module."""
+    tables = (
+        nn_module._global_forward_pre_hooks,
+        nn_module._global_forward_hooks,
+        nn_module._global_backward_pre_hooks,
+        nn_module._global_backward_hooks,
+    )
+    return [hook for table in tables for hook in table.values()]
+
+
+def node_name(node: Any) -> str:
+    """What a node is called, without namespaces; a custom function's own ``ctx.name`` does not shadow it."""
+    return str(type(node).name(node)).rpartition("::")[2]
+
+
 def gradient_metadata(node: Any) -> list[tuple[tuple[int, ...], str]]:
     """Shape and dtype of each gradient that comes into a node (the forward op's outputs)."""
     metadata = getattr(node, "_input_metadata", ())
@@ -39,7 +75,7 @@ def gradient_metadata(node: Any) -> list[tuple[tuple[int, ...], str]]:
 
 
 def shape_of(thing: Any) -> tuple[int, ...]:
-    """The shape as plain ints; a size that is no plain int (nested, symbolic) becomes -1."""
+    """The shape as plain ints; what has none yet (nested, symbolic, lazy) becomes -1."""
     try:
         return tuple(int(size) for size in thing.shape)
     except (RuntimeError, TypeError, ValueError):
