@@ -44,13 +44,17 @@ class ParameterWithoutOptimizer(Rule):
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """At each step, look at what nobody owns."""
-        if not ledger.unowned:
+        if not ledger.unowned or not fact.written:  # a step with nothing new is another finding
             return None
-        left_out = [c for c in ledger.unowned if c.life.trainable and c.life.windows_ever >= self.windows]
+        left_out = [c for c in ledger.unowned if c.life.trainable and self._due(c)]
         if not left_out:
             return None
         params = self._beside_owned(left_out, fact, ledger)
         return [_claim(fact, params, left_out[0], ledger)] if params else None
+
+    def _due(self, cohort: Cohort) -> bool:
+        """Written often, and cleared in between: gradients that pile up are GD106."""
+        return cohort.life.windows_ever >= self.windows > cohort.life.windows_since_clear
 
     def _beside_owned(self, cohorts: list[Cohort], fact: Consumed, ledger: Ledger) -> ParameterSet:
         """Those that share a root module with a parameter that some optimizer owns."""

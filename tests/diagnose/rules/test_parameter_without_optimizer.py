@@ -65,3 +65,14 @@ def test_frozen_parameters_are_right(tell: Tell) -> None:
     story.freeze(("body.weight", "body.bias"))
     train(story, steps=9, params=("head.weight",))
     assert story.codes == []
+
+
+def test_what_piles_up_is_told_once(tell: Tell) -> None:
+    """Gradients that nothing clears are GD106."""
+    story = tell(**PARTS)
+    for _ in range(5):
+        story.forward()
+        story.clear("optimizer")
+        story.backward()
+        story.step()
+    assert story.codes == ["GD106"]
