@@ -19,7 +19,7 @@ from graddebug.capture.frames import CallMark, innermost
 from graddebug.capture.graph import bytes_held
 from graddebug.capture.optimizers import Optimizers
 from graddebug.capture.parameters import ModuleMap, parameters_of
-from graddebug.capture.sites import name_of_callee
+from graddebug.capture.sites import free_name, name_of_callee
 from graddebug.records import Forward, ParameterSet, ParametersUsed, Site
 
 #: How often the bytes that an evaluation's graph holds are counted for one module; then it is known.
@@ -137,12 +137,9 @@ class Forwards:
         if module in self._ignored:
             return False
         if not self._calls.stack and self._accepts(module):
-            name = name_of_callee(module)
-            self._context.table.add_root(
-                module,
-                name=name or type(module).__name__,
-                prefix=self._prefix(module, name),
-            )
+            roots = self._context.table.roots
+            name = free_name(name_of_callee(module) or type(module).__name__, {root.name for root in roots})
+            self._context.table.add_root(module, name=name, prefix=self._prefix(module, name))
             return True
         self._ignored[module] = True
         return False
@@ -160,7 +157,7 @@ class Forwards:
         """Parameter names are qualified by the module's own name as soon as there is more than one module."""
         parameters = {id(parameter) for parameter in parameters_of(module)}
         alone = not self._context.table.roots and self._optimizers.owns_no_other(parameters)
-        return "" if alone else name or type(module).__name__
+        return "" if alone else name
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -148,7 +148,10 @@ class GradientState:
             if i in busy:
                 continue
             parameter = table[i]()
-            grad = None if parameter is None else _grad_of(parameter)
+            if parameter is None:
+                self._bury(i)
+                continue
+            grad = _grad_of(parameter)
             # A dead reference answers None, too: no gradient is only what was seen as none.
             if grad is None:
                 if refs[i] is _ABSENT:
@@ -158,6 +161,12 @@ class GradientState:
             changed.append(i)
             refs[i], versions[i] = _state_of(grad)
         return changed
+
+    def _bury(self, index: int) -> None:
+        """The parameter is gone, and its gradient with it: nobody has cleared that."""
+        if self._refs[index] is not _ABSENT:
+            self._refs[index], self._versions[index] = _state_of(None)
+            self._forget(index)
 
     def _grow(self) -> None:
         missing = len(self._table) - len(self._refs)

@@ -16,7 +16,7 @@ from graddebug.capture.context import Context
 from graddebug.capture.frames import CallMark
 from graddebug.capture.gradients import Measure
 from graddebug.capture.parameters import parameters_of
-from graddebug.capture.sites import name_among_globals, name_being_assigned, name_of_callee
+from graddebug.capture.sites import free_name, name_among_globals, name_being_assigned, name_of_callee
 from graddebug.capture.statistics import StepMeasure
 from graddebug.records import (
     GradientsCleared,
@@ -37,6 +37,7 @@ class Entry:
     index: int
     name: str
     ids: list[int]
+    shown: str = ""
     params: ParameterSet = ()
     changed: bool = True
 
@@ -150,14 +151,16 @@ class Optimizers:
 
     def _introduce(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
         kind = type(optimizer).__name__
+        taken = {one.shown for one in self._entries.values()}
+        entry.shown = free_name(entry.name or kind, taken)
         fused = bool(getattr(optimizer, "defaults", {}).get("fused", False))
-        self._announce(OptimizerInfo(index=entry.index, name=entry.name or kind, type=kind, fused=fused))
+        self._announce(OptimizerInfo(index=entry.index, name=entry.shown, type=kind, fused=fused))
 
     def _index(self, entry: Entry, place: int, parameter: torch.Tensor) -> int:
         known = self._context.table.index(parameter)
         if known is not None:
             return known
-        name = f"{entry.name or 'optimizer'}.params[{place}]"
+        name = f"{entry.shown}.params[{place}]"
         return self._context.table.add(parameter, name=name, origin="optimizer")
 
     def _own(self, entry: Entry) -> None:

@@ -127,14 +127,23 @@ class ParameterTable:
 
     def add_root(self, module: nn.Module, *, name: str, prefix: str) -> Root:
         """Watch a module: every parameter in it gets an index and its qualified name."""
+        self._bury_roots()
         root = Root(weakref.ref(module), name, prefix)
         self.roots.append(root)
         self._scan(len(self.roots) - 1, module)
         return root
 
+    def _bury_roots(self) -> None:
+        """A module that is gone holds its parameters no longer, though an optimizer may."""
+        for root in self.roots:
+            if root.params and root.ref() is None:
+                self._unregistered += root.params
+                root.params = ()
+
     def rescan(self) -> bool:
         """Look at all roots again for modules and parameters added since; True if there were any."""
         before = len(self), len(self.module_path)
+        self._bury_roots()
         for number, root in enumerate(self.roots):
             module = root.ref()
             if module is not None:

@@ -11,9 +11,11 @@ import linecache
 import os
 import sys
 import sysconfig
+from collections.abc import Container, Iterator
 from functools import cache
 from itertools import islice
 from types import CodeType, FrameType
+from typing import Any
 
 import torch
 
@@ -29,6 +31,9 @@ EXCERPT_BEFORE, EXCERPT_AFTER = 3, 2
 
 #: Methods of an optimizer through which we first hear of it.
 _METHODS = ("step", "zero_grad", "add_param_group")
+
+#: Global lists and dicts up to this size are searched for an optimizer or module that has no name of its own.
+_SMALL = 64
 
 
 @cache
@@ -132,12 +137,38 @@ def name_of_callee(target: object) -> str:
     if known or library is not None:
         return known
     call = call_under_way(frame)
-    if call is None:
-        return ""
+    word = _word(_called(call), frame) if call is not None else ""
+    return word or next(_held_by_globals(target, frame), "")
+
+
+def _called(call: ast.Call) -> ast.expr:
     if isinstance(call.func, ast.Attribute) and call.func.attr in _METHODS:
         # scaler.step(optimizer): the optimizer is the argument.
-        return ast.unparse(call.args[0] if _through_scaler() and call.args else call.func.value)
-    return ast.unparse(call.func) if isinstance(call.func, ast.Name | ast.Attribute) else ""
+        return call.args[0] if _through_scaler() and call.args else call.func.value
+    return call.func
+
+
+def _word(expression: ast.expr, frame: FrameType) -> str:
+    """The expression's source if it names one object: ``self.opts["d"]``, but no variable of a loop."""
+    root = expression
+    while isinstance(root, ast.Attribute | ast.Subscript):
+        if isinstance(root, ast.Subscript) and not isinstance(root.slice, ast.Constant):
+            return ""
+        root = root.value
+    if not isinstance(root, ast.Name) or root.id in _loop_variables(frame.f_code.co_filename, frame.f_lineno):
+        return ""
+    return ast.unparse(expression)
+
+
+@cache
+def _loop_variables(filename: str, line: int) -> frozenset[str]:
+    """Variables of the ``for`` loops around a line: they name another object each time."""
+    targets = [
+        node.target
+        for node in ast.walk(_parsed(filename))
+        if isinstance(node, ast.For) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    return frozenset(name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
 
 
 def name_being_assigned() -> str:
@@ -187,6 +218,14 @@ def names_of_arguments(count: int) -> list[str]:
     return names + [""] * (count - len(names))
 
 
+def free_name(name: str, taken: Container[str]) -> str:
+    """The name, with a number behind it if it is taken: ``Linear#2``."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}#{number}", number + 1
+    return free
+
+
 def name_among_globals(target: object) -> str:
     """The global variable of the user's module that holds ``target``; ``""`` if none does."""
     frame, _ = user_frame(2)
@@ -194,10 +233,31 @@ def name_among_globals(target: object) -> str:
 
 
 def _global_name(target: object, frame: FrameType) -> str:
-    for name, value in list(frame.f_globals.items()):
-        if value is target and not name.startswith("_"):
-            return name
-    return ""
+    names = [name for name, value in _public_globals(frame) if value is target]
+    loops = _loop_variables(frame.f_code.co_filename, frame.f_lineno) if names else ()
+    return next((name for name in names if name not in loops), "")
+
+
+def _public_globals(frame: FrameType) -> list[tuple[str, object]]:
+    return [item for item in list(frame.f_globals.items()) if not item[0].startswith("_")]
+
+
+def _held_by_globals(target: object, frame: FrameType) -> Iterator[str]:
+    """The small global list, dict or module that holds it: ``opts[0]``, ``nets['d']``, ``heads.0``."""
+    for name, value in _public_globals(frame):
+        yield from (name + place for place, item in _items(value) if item is target)
+
+
+def _items(value: Any) -> list[tuple[str, object]]:
+    # type() instead of isinstance(): asking proxies for their __class__ could run their code.
+    kind = type(value)
+    if kind in (list, tuple) and len(value) <= _SMALL:
+        return [(f"[{i}]", item) for i, item in enumerate(value)]
+    if kind is dict and len(value) <= _SMALL:
+        return [(f"[{key!r}]", item) for key, item in list(value.items())]
+    if issubclass(kind, torch.nn.Module):
+        return [(f".{path}", item) for path, item in value.named_modules() if path]
+    return []
 
 
 def _through_scaler() -> bool:

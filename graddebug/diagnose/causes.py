@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from graddebug.ledger import Consumed, Discard, Ledger, OptimizerLife
+from graddebug.ledger import Cohort, Consumed, Discard, Ledger, OptimizerLife
 from graddebug.records import Backward, OptimizerStep, ParameterSet
+
+#: After so many windows an optimizer that has never stepped while others did is idle, not warming up.
+IDLE_WINDOWS = 20
 
 
 def inside_wrapper(fact: Consumed, ledger: Ledger) -> bool:
@@ -47,21 +50,32 @@ def reaching_nothing(fact: Consumed, ledger: Ledger) -> list[Backward]:
 
 
 def orphan_pairs(optimizer: OptimizerLife, ledger: Ledger, *, windows: int = 1) -> list[tuple[int, int]]:
-    """Owned parameters of no live module that were never written, each with a live twin.
+    """Owned parameters of no live module that are not written, each with a live twin.
 
-    The twin has the same shape, belongs to a module, wants its gradient, got it in at least ``windows``
-    windows, and is in no optimizer.
+    The twin belongs to a module, wants its gradient, got it in at least ``windows`` windows, and is in no
+    optimizer. It has the same shape; or what is left on both sides is one layer in the other's place.
     """
     orphans = _orphans(optimizer, ledger)
-    if not orphans:
-        return []
-    twins = _twins(ledger, windows)
-    pairs = []
+    twins = _twins(ledger, windows) if orphans else []
+    pairs, rest = [], []
     for orphan in orphans:
-        alike = twins.get(ledger.parameters[orphan].shape)
-        if alike:
-            pairs.append((orphan, alike.pop(0)))
-    return pairs
+        shape = ledger.parameters[orphan].shape
+        alike = next((twin for twin in twins if ledger.parameters[twin].shape == shape), None)
+        if alike is None:
+            rest.append(orphan)
+        else:
+            twins.remove(alike)
+            pairs.append((orphan, alike))
+    return pairs + _in_place(rest, twins, optimizer, ledger)
+
+
+def _in_place(
+    orphans: list[int], twins: list[int], optimizer: OptimizerLife, ledger: Ledger
+) -> list[tuple[int, int]]:
+    """A layer replaced by one of another size, beside layers that the optimizer trains."""
+    written = [c for c in ledger.cohorts.of(optimizer.owned) if c.life.windows_ever]
+    dimensions = [[len(ledger.parameters[p].shape) for p in side] for side in (orphans, twins)]
+    return list(zip(orphans, twins, strict=True)) if written and dimensions[0] == dimensions[1] else []
 
 
 def replaced(ledger: Ledger) -> frozenset[int]:
@@ -72,22 +86,22 @@ def replaced(ledger: Ledger) -> frozenset[int]:
 
 
 def _orphans(optimizer: OptimizerLife, ledger: Ledger) -> list[int]:
-    return [
+    return sorted(
         index
         for cohort in ledger.cohorts.of(optimizer.owned)
         for index in cohort.members
         if origin(index, ledger) == "optimizer" and cohort.life.touched < ledger.unregistered.get(index, 0)
-    ]
+    )
 
 
-def _twins(ledger: Ledger, windows: int) -> dict[tuple[int, ...], list[int]]:
-    twins: dict[tuple[int, ...], list[int]] = {}
-    for cohort in ledger.unowned:
-        if cohort.life.trainable and cohort.life.windows_ever >= windows:
-            for index in cohort.members:
-                if origin(index, ledger) == "module":
-                    twins.setdefault(ledger.parameters[index].shape, []).append(index)
-    return twins
+def _twins(ledger: Ledger, windows: int) -> list[int]:
+    return sorted(
+        index
+        for cohort in ledger.unowned
+        if cohort.life.trainable and cohort.life.windows_ever >= windows
+        for index in cohort.members
+        if origin(index, ledger) == "module"
+    )
 
 
 def origin(index: int, ledger: Ledger) -> str:
@@ -95,6 +109,13 @@ def origin(index: int, ledger: Ledger) -> str:
     if index in ledger.unregistered:
         return "optimizer"
     return ledger.parameters[index].origin if index < len(ledger.parameters) else ""
+
+
+def stands_idle(cohort: Cohort, ledger: Ledger, *, windows: int = IDLE_WINDOWS) -> bool:
+    """Whether it was written often, is owned, and no optimizer that steps owns it."""
+    return cohort.life.windows_ever >= windows and not any(
+        ledger.optimizers[owner].steps for owner in cohort.life.owners
+    )
 
 
 def trainable_owned(optimizer: OptimizerLife, ledger: Ledger) -> ParameterSet:

@@ -7,7 +7,7 @@ import tokenize
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from graddebug.records import Site
+from graddebug.records import GradientsCleared, Site
 
 
 def names(items: Sequence[str]) -> str:
@@ -33,6 +33,23 @@ def quoted(site: Site | None, otherwise: str) -> str:
         return f"`{otherwise}`"
     code = without_comment(site.source)
     return f"`{code if code and len(code) <= 60 else otherwise}` ({place(site)})"
+
+
+def the_clear(event: GradientsCleared) -> str:
+    """What cleared: the user's call, or where a clear by hand (``p.grad = None``) was noticed."""
+    if event.site is None and event.noticed_at is not None:
+        return f"the clear in front of {quoted(event.noticed_at, event.how)}"
+    return quoted(event.site, event.how)
+
+
+def that_clear(event: GradientsCleared) -> str:
+    """The same for a second mention."""
+    return "that clear" if event.site is None else quoted(event.site, event.how)
+
+
+def sentence(text: str) -> str:
+    """The text as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def without_comment(line: str) -> str:

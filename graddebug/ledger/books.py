@@ -36,11 +36,12 @@ class OptimizerLife:
 
     A window of an optimizer lies between two of its completed steps. ``counts`` maps a number of
     backwards to how many windows consumed that many; ``own_lines`` are the lines of the newest
-    backward that each of its steps consumed.
+    backward that each of its steps consumed, each with whether that ran in eval mode.
     """
 
     __slots__ = (
         "called",
+        "called_at",
         "counts",
         "index",
         "last",
@@ -59,13 +60,23 @@ class OptimizerLife:
         self.last_tick = -1
         self.last_nested = False  # whether the last step ran around or inside of another
         self.counts: dict[int, int] = {}
-        self.own_lines: set[Line | None] = set()
-        self.called = ""  # `opt` where the first step's line says `opt.step()`
+        self.own_lines: set[tuple[Line | None, bool]] = set()
+        self.called = ""  # `opt` where the first clear or step says `opt.zero_grad()` or `opt.step()`
+        self.called_at = -1
 
     @property
     def usual_count(self) -> int | None:
         """How many backwards most of its windows consumed; None before the first."""
         return max(self.counts, key=lambda count: self.counts[count]) if self.counts else None
+
+    def steps_after(self, part: Contribution) -> bool:
+        """Whether it has stepped right after such a backward: same line, same mode."""
+        return (part.line, part.evaluated) in self.own_lines
+
+    def shares_its_word(self, other: OptimizerLife) -> bool:
+        """Whether the other one is called the same while both step: by the variable of a loop over them."""
+        both = self.last_tick > other.called_at and other.last_tick > self.called_at
+        return both and self.called == other.called and self is not other
 
 
 class _OpenStep:
@@ -140,6 +151,8 @@ class Ledger:
             return info.name
         life = self.optimizers.get(index)
         word = life.called if life is not None else ""
+        if life is not None and any(map(life.shares_its_word, self.optimizers.values())):
+            word = ""
         return word or (info.name if info is not None else f"optimizer {index}")
 
     @property
@@ -192,6 +205,8 @@ class Ledger:
         if inside:
             self._settle_open()
         portions = []
+        if event.optimizer is not None:
+            self._learn_name(event.optimizer, event.owner)
         for cohort in self.cohorts.of(event.params):
             life = cohort.life
             if life.fresh:
@@ -248,9 +263,15 @@ class Ledger:
         if event.parent in self._open:
             self._open[event.parent].nested = True
         if not optimizer.steps and event.site is not None:
-            optimizer.called = _called(event.site)
+            self._learn_name(event.optimizer, _called(event.site))
         self._open[event.order] = _OpenStep(event)
         return _NOTHING if event.closure else (self._consumed(optimizer, event, event, event.ready),)
+
+    def _learn_name(self, index: int, word: str) -> None:
+        """The first word the program has for an optimizer."""
+        life = self.optimizer(index)
+        if word and not life.called:
+            life.called, life.called_at = word, self.tick
 
     def _step_end(self, event: OptimizerStepEnd) -> tuple[Fact, ...]:
         opened = self._open.pop(event.begin, None)
@@ -322,7 +343,7 @@ class Ledger:
             cohort.life.consume(step.optimizer, step)
         if newest is not None:
             optimizer.counts[count] = optimizer.counts.get(count, 0) + 1
-            optimizer.own_lines.add(newest.line)
+            optimizer.own_lines.add((newest.line, newest.evaluated))
 
     def _note_consumers(self, fresh: tuple[Contribution, ...], optimizer: int) -> None:
         for part in fresh:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graddebug.diagnose.causes import cleared_before
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import quoted
-from graddebug.ledger import Consumed, Ledger
+from graddebug.diagnose.wording import quoted, that_clear, the_clear
+from graddebug.ledger import Consumed, Discard, Ledger
 from graddebug.records import Severity
 
 
@@ -41,7 +41,6 @@ class ClearedBeforeStep(Rule):
             return None
         cohorts = ledger.cohorts.of(fact.optimizer.owned)
         lost = tuple(sorted(p for c in cohorts if c.life.discard is not None for p in c.members))
-        call = quoted(discard.event.site or discard.event.noticed_at, discard.event.how)
         name = ledger.optimizer_name(fact.optimizer.index)
         backward = quoted(discard.newest.site, "backward()")
         left = "None" if discard.event.to_none else "zero"
@@ -50,13 +49,13 @@ class ClearedBeforeStep(Rule):
                 step=fact.step.step,
                 message=(
                     f"`{name}.step()` found only cleared gradients: {backward} wrote those of "
-                    f"{PARAMETERS}, then {call} "
+                    f"{PARAMETERS}, then {the_clear(discard.event)} "
                     f"set them to {left} before the step could use them."
                 ),
-                fix=f"Move {call} in front of {backward}, or behind {quoted(fact.step.site, 'step()')}.",
+                fix=_fix(discard, fact),
                 roles=roles(
                     backward=discard.newest.site,
-                    zero_grad=discard.event.site or discard.event.noticed_at,
+                    zero_grad=discard.event.site,
                     step=fact.step.site,
                 ),
                 parameters=lost,
@@ -64,3 +63,10 @@ class ClearedBeforeStep(Rule):
                 topic=name,
             )
         ]
+
+
+def _fix(discard: Discard, fact: Consumed) -> str:
+    clear, behind = that_clear(discard.event), f"behind {quoted(fact.step.site, 'step()')}"
+    if discard.newest.count > 1:  # in front of each of several backwards it would lose all but the last
+        return f"Move {clear} {behind}."
+    return f"Move {clear} in front of {quoted(discard.newest.site, 'backward()')}, or {behind}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import quoted, times
+from graddebug.diagnose.wording import quoted, sentence, that_clear, the_clear, times
 from graddebug.ledger import Consumed, Contribution, Discarded, Ledger, Line, Portion, line_of
 from graddebug.records import Backward, GradientsCleared, ParameterSet, Severity
 
@@ -125,8 +125,8 @@ class DiscardedGradient(Rule):
             "backward only."
         )
         fix = (
-            f"Clear only after a step: move {_call(wasted)} behind {quoted(fact.step.site, 'step()')}, "
-            "into the same branch."
+            f"Clear only after a step: move {that_clear(wasted[-1].event)} behind "
+            f"{quoted(fact.step.site, 'step()')}, into the same branch."
         )
         return [_claim(fact, wasted, message, fix, {"discarded": number, "backwards_per_window": number + 1})]
 
@@ -142,7 +142,7 @@ class DiscardedGradient(Rule):
             return None
         last = partial[-1].count
         message = (
-            f"{_call(partial)} cleared gradients of {PARAMETERS} that no step had used: "
+            f"{sentence(_call(partial))} cleared gradients of {PARAMETERS} that no step had used: "
             f"`{_name(fact, ledger)}` steps after "
             f"{usual} backwards, and {times(last, 'backward')} left over from an unfinished window "
             f"{'was' if last == 1 else 'were'} thrown away, again and again."
@@ -183,8 +183,7 @@ def _name(fact: Consumed, ledger: Ledger) -> str:
 
 
 def _call(wasted: list[_Waste]) -> str:
-    event = wasted[-1].event
-    return quoted(event.site or event.noticed_at, event.how)
+    return the_clear(wasted[-1].event)
 
 
 def _claim(
@@ -195,9 +194,7 @@ def _claim(
         step=fact.step.step,
         message=message,
         fix=fix,
-        roles=roles(
-            backward=last.newest.site, zero_grad=last.event.site or last.event.noticed_at, step=fact.step.site
-        ),
+        roles=roles(backward=last.newest.site, zero_grad=last.event.site, step=fact.step.site),
         parameters=last.params,
         evidence=evidence,
     )

@@ -52,7 +52,7 @@ def _leftover(portion: Portion, fact: Consumed, ledger: Ledger) -> _Leftover | N
         return None
     own = max(portion.fresh, key=lambda part: part.at)
     for part in portion.fresh:
-        mine = part.line == own.line or part.line in fact.optimizer.own_lines
+        mine = part.line == own.line or fact.optimizer.steps_after(part)
         if mine or part.last.order > own.first.order:
             continue
         for other, at in ledger.consumers.get(part.last.order, {}).items():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from graddebug.diagnose.causes import IDLE_WINDOWS, stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, quoted
 from graddebug.ledger import Cohort, Consumed, Ledger, OptimizerLife
-from graddebug.records import Severity
+from graddebug.records import Backward, ParameterSet, Severity
 
 
 class IdleOptimizer(Rule):
@@ -27,7 +30,11 @@ class IdleOptimizer(Rule):
         "loss_d.backward(); d_optimizer.step()    # right\n"
     )
     options = ("windows",)
-    windows = 20
+    windows = IDLE_WINDOWS
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self._claims: dict[int, Claim] = {}
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """While one optimizer steps, look at those that never have."""
@@ -35,37 +42,64 @@ class IdleOptimizer(Rule):
             return None
         waiting = [o for o in ledger.never_stepped.values() if o is not fact.optimizer]
         idle = ((other, self._waiting(other, ledger)) for other in waiting)
-        return [_claim(fact, other, cohorts, ledger) for other, cohorts in idle if cohorts]
+        claims = (self._claim(fact, other, cohorts, ledger) for other, cohorts in idle if cohorts)
+        return [claim for claim in claims if claim]
 
     def _waiting(self, other: OptimizerLife, ledger: Ledger) -> list[Cohort]:
         """What it owns, is written often, and no optimizer that steps owns too."""
-        return [
-            cohort
-            for cohort in ledger.cohorts.of(other.owned)
-            if cohort.life.windows_ever >= self.windows
-            and not any(ledger.optimizers[owner].steps for owner in cohort.life.owners)
-        ]
+        cohorts = ledger.cohorts.of(other.owned)
+        return [cohort for cohort in cohorts if stands_idle(cohort, ledger, windows=self.windows)]
+
+    def _claim(
+        self, fact: Consumed, idle: OptimizerLife, cohorts: list[Cohort], ledger: Ledger
+    ) -> Claim | None:
+        """What was said of it first, however its gradients come about later."""
+        known = self._claims.get(idle.index)
+        if known is not None:
+            return replace(known, step=fact.step.step)
+        life, backward = cohorts[0].life, _meant(cohorts[0].members, ledger)
+        newest = max(ledger.backwards.values(), key=lambda pair: pair[0], default=(0, None))[1]
+        if backward is not newest and life.windows_ever == self.windows:
+            return None  # the next window may show which step stands in its place
+        claim = _claim(fact, idle, cohorts, backward, ledger, in_its_place=backward is newest)
+        return self._claims.setdefault(idle.index, claim)
 
 
-def _claim(fact: Consumed, idle: OptimizerLife, cohorts: list[Cohort], ledger: Ledger) -> Claim:
+def _claim(
+    fact: Consumed,
+    idle: OptimizerLife,
+    cohorts: list[Cohort],
+    backward: Backward | None,
+    ledger: Ledger,
+    *,
+    in_its_place: bool,
+) -> Claim:
     name, stepping = ledger.optimizer_name(idle.index), ledger.optimizer_name(fact.optimizer.index)
-    life = cohorts[0].life
-    newest = life.newest or (life.discard.newest if life.discard else None)
-    site = newest.site if newest else None
+    site = backward.site if backward else None
+    windows = cohorts[0].life.windows_ever
+    suspect = f"`{stepping}.step()` ({place(fact.step.site)})" if in_its_place else "another one's `step()`"
     return Claim(
         step=fact.step.step,
         message=(
             f"`{name}` has never stepped, though {quoted(site, 'backward()')} wrote {PARAMETERS} in "
-            f"{life.windows_ever} windows "
+            f"{windows} windows "
             f"and `{stepping}` has stepped {fact.number + 1} times."
         ),
         fix=(
-            f"Call `{name}.step()` after {quoted(site, 'backward()')}; check that `{stepping}.step()` "
-            f"({place(fact.step.site)}) is not meant to be it."
+            f"Call `{name}.step()` after {quoted(site, 'backward()')}; check that {suspect} is not meant to "
+            "be it."
         ),
         roles=roles(backward=site, step=fact.step.site),
         parameters=tuple(sorted(p for cohort in cohorts for p in cohort.members)),
-        evidence={"windows": life.windows_ever},
+        evidence={"windows": windows},
         anchor=("backward",),
         topic=name,
     )
+
+
+def _meant(members: ParameterSet, ledger: Ledger) -> Backward | None:
+    """The newest backward that wrote them, one that no optimizer which steps needs where there is such."""
+    writing = [b for _, b in ledger.backwards.values() if not frozenset(members).isdisjoint(b.reached)]
+    stepping = {p for other in ledger.optimizers.values() if other.steps for p in other.owned}
+    alone = [backward for backward in writing if stepping.isdisjoint(backward.reached)]
+    return max(alone or writing, key=lambda backward: backward.order, default=None)

@@ -50,11 +50,10 @@ def _claim(fact: Consumed, pairs: list[tuple[int, int]], ledger: Ledger) -> Clai
         step=fact.step.step,
         message=(
             f"`{name}` owns {times(len(pairs), 'parameter')} that no module has any more ({names(dead)}) "
-            "and that never got a "
-            f"gradient, while {names(live)} of the same shape "
-            f"{'gets its gradient' if len(live) == 1 else 'get theirs'} "
-            "and no optimizer owns it: the layer was replaced, or the model copied, after the optimizer "
-            "was built."
+            f"and that {'gets' if len(dead) == 1 else 'get'} no gradient, while {names(live)} in "
+            f"{'its' if len(dead) == 1 else 'their'} place {'does' if len(live) == 1 else 'do'} and "
+            f"{'is' if len(live) == 1 else 'are'} in no optimizer: the layer was replaced, or the model "
+            "copied, after the optimizer was built."
         ),
         fix=f"Build `{name}` after the last change to the model, so that it owns {names(live)}.",
         roles=roles(step=fact.step.site, backward=twin.site if twin else None),

@@ -44,7 +44,7 @@ class ParameterWithoutOptimizer(Rule):
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """At each step, look at what nobody owns."""
-        if not ledger.unowned:
+        if not ledger.unowned or not fact.written:  # a step with nothing new is another finding
             return None
         left_out = [c for c in ledger.unowned if c.life.trainable and c.life.windows_ever >= self.windows]
         if not left_out:

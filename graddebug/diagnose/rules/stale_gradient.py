@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graddebug.diagnose.causes import inside_wrapper
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import quoted, times
-from graddebug.ledger import Consumed, Contribution, Ledger, Old, Portion
+from graddebug.diagnose.wording import quoted, sentence, the_clear, times
+from graddebug.ledger import Consumed, Contribution, Ledger, Old, Portion, count_of
 from graddebug.records import GradientsCleared, Severity
 
 
@@ -57,7 +57,7 @@ def _used(portion: Portion, optimizer: int) -> bool:
 
 def _claim(fact: Consumed, stale: list[Portion], ledger: Ledger) -> Claim:
     worst = max(stale, key=lambda portion: _old(portion).count)
-    old, fresh = _old(worst), sum(part.count for part in worst.fresh)
+    old, fresh = _old(worst), count_of(worst.fresh)
     newest = max(worst.fresh, key=lambda part: part.at) if worst.fresh else old.newest
     on_purpose = all(portion.rescaled for portion in stale)
     members = tuple(sorted(p for portion in stale for p in portion.members))
@@ -108,25 +108,23 @@ def _fix(
     fact: Consumed, worst: Portion, members: tuple[int, ...], newest: Contribution, ledger: Ledger
 ) -> str:
     name = ledger.optimizer_name(fact.optimizer.index)
-    backward = quoted(newest.site, "backward()")
+    several = count_of(worst.fresh) > 1  # a clear before each of several backwards would lose them
+    where = (
+        f"right after {quoted(fact.step.site, 'step()')}"
+        if several
+        else f"before {quoted(newest.site, 'backward()')}"
+    )
     elsewhere = _partial_clear(fact, members, ledger)
     if elsewhere is not None:
-        call = quoted(elsewhere.site or elsewhere.noticed_at, elsewhere.how)
-        return f"{call} clears only part of what `{name}` owns: call `{name}.zero_grad()` before {backward}."
+        call = sentence(the_clear(elsewhere))
+        return f"{call} clears only part of what `{name}` owns: call `{name}.zero_grad()` {where}."
     seen = worst.life.last_clear
     if seen is not None:
-        call = quoted(seen.site or seen.noticed_at, seen.how)
         return (
-            f"Clear the gradients once for each step: {call} runs too seldom, move it into the loop, "
-            f"before {backward}."
+            f"Clear the gradients once for each step: {the_clear(seen)} runs too seldom, move it into the "
+            f"loop, {where}."
         )
-    if (
-        sum(part.count for part in worst.fresh) > 1
-    ):  # several backwards a step: a clear before each would lose them
-        return (
-            f"Call `{name}.zero_grad()` once for each step, right after {quoted(fact.step.site, 'step()')}."
-        )
-    return f"Call `{name}.zero_grad()` before {backward}."
+    return f"Call `{name}.zero_grad()` {'once for each step, ' if several else ''}{where}."
 
 
 def _partial_clear(fact: Consumed, members: tuple[int, ...], ledger: Ledger) -> GradientsCleared | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from graddebug.diagnose.causes import (
     cleared_before,
     holds_nothing,
@@ -13,6 +15,14 @@ from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Severity
+
+
+@dataclass(slots=True)
+class _Steps:
+    """How many steps of an optimizer had new gradients, and how many found only None."""
+
+    full: int = 0
+    empty: int = 0
 
 
 class StepWithoutGradient(Rule):
@@ -36,19 +46,33 @@ class StepWithoutGradient(Rule):
         "loss.backward()\n"
         "optimizer.step()    # right\n"
     )
+    options = ("windows",)
+    windows = 3
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self._steps: dict[int, _Steps] = {}
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """Judge a step none of whose gradients is new."""
         step = fact.step
-        if fact.written or step.closure or step.parent is not None or nothing_can_change(step):
+        if step.closure or step.parent is not None or nothing_can_change(step):
+            return None
+        steps = self._steps.setdefault(fact.optimizer.index, _Steps())
+        if fact.written:
+            steps.full += 1
             return None
         if _explained(fact, ledger) or _unseen(fact):
+            return None
+        # A step that finds only None changes nothing: now and then (an empty batch, a dry run) it is right.
+        steps.empty += not step.ready
+        if not step.ready and steps.empty < max(self.windows, steps.full):
             return None
         name = ledger.optimizer_name(fact.optimizer.index)
         return [
             Claim(
                 step=step.step,
-                message=_message(name, fact),
+                message=_message(name, fact, steps),
                 fix=(
                     f"Call `{name}.step()` at {place(step.site)} only after a backward that writes its "
                     "gradients."
@@ -74,12 +98,17 @@ def _unseen(fact: Consumed) -> bool:
     return not used_or_cleared
 
 
-def _message(name: str, fact: Consumed) -> str:
+def _message(name: str, fact: Consumed, steps: _Steps) -> str:
     owned = times(len(fact.step.params), "parameter")
+    if not fact.step.ready:
+        return (
+            f"`{name}.step()` ran {times(steps.empty, 'time')} with nothing to apply: none of its {owned} "
+            "had a gradient, because no backward wrote one since the step before."
+        )
     if not any(portion.old for portion in fact.portions):
         return (
-            f"`{name}.step()` ran, but none of its {owned} has a gradient: no backward wrote one since its "
-            "last step."
+            f"`{name}.step()` ran, but the gradients of its {owned} are all zero: no backward wrote one "
+            "since its last step."
         )
     last = fact.optimizer.last
     before = quoted(last.site, f"{name}.step()") if last else "an earlier step"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.causes import stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Contribution, Ledger, OptimizerLife
@@ -43,6 +44,7 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
     cohorts = [
         (cohort, parts)
         for cohort in ledger.cohorts.of(optimizer.owned)
+        if not cohort.life.tainted and not stands_idle(cohort, ledger)
         if (parts := [p for p in cohort.life.fresh if _meant_for(p, optimizer, ledger)])
     ]
     if not cohorts:
@@ -51,11 +53,10 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
     count = max(sum(part.count for part in parts) for _, parts in cohorts)
     name, backward = ledger.optimizer_name(optimizer.index), quoted(newest.site, "backward()")
     never = "" if optimizer.steps else f" `{name}` has never stepped."
-    were = "is" if count == 1 else "are"
     return Claim(
         step=event.step,
         message=(
-            f"The run ended while gradients of {times(count, 'backward')} {were} pending in {PARAMETERS}: "
+            f"The run ended while gradients of {times(count, 'backward')} are pending in {PARAMETERS}: "
             f"no step used them.{never}"
         ),
         fix=(
@@ -78,5 +79,5 @@ def _meant_for(part: Contribution, optimizer: OptimizerLife, ledger: Ledger) -> 
     if part.assigned or part.nonfinite or ledger.served_another(part, optimizer.index):
         return False
     if optimizer.steps:
-        return part.line in optimizer.own_lines
-    return not any(part.line in other.own_lines for other in ledger.optimizers.values())
+        return optimizer.steps_after(part)
+    return not any(other.steps_after(part) for other in ledger.optimizers.values())

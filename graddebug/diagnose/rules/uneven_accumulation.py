@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, times
-from graddebug.ledger import Consumed, Ledger
+from graddebug.ledger import Consumed, Ledger, newest_of
 from graddebug.records import OptimizerStep, RunEnd, Severity
 
 _RUNS = 2048  # a program whose windows keep changing is not uneven, it is varied: stop counting
@@ -60,11 +60,12 @@ class UnevenAccumulation(Rule):
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """Count the backwards that the step uses."""
-        if fact.backwards and fact.step.parent is None:
+        count = _accumulated(fact)
+        if count and fact.step.parent is None:
             windows = self._windows.get(fact.optimizer.index)
             if windows is None:
                 windows = self._windows[fact.optimizer.index] = _Windows()
-            windows.add(fact.backwards)
+            windows.add(count)
             windows.last = fact.step
         return None
 
@@ -72,6 +73,11 @@ class UnevenAccumulation(Rule):
         """Judge the whole run: only then is it known what was usual."""
         claims = (_judge(index, windows, event, ledger) for index, windows in self._windows.items())
         return [claim for claim in claims if claim]
+
+
+def _accumulated(fact: Consumed) -> int:
+    """Backwards of the newest one's line and mode: what another loss or a leak adds is no accumulation."""
+    return max((newest_of(portion.fresh).count for portion in fact.portions if portion.fresh), default=0)
 
 
 def _judge(index: int, windows: _Windows, event: RunEnd, ledger: Ledger) -> Claim | None:

@@ -20,11 +20,12 @@ class UnownedGradient(Rule):
         "A trainable parameter outside all optimizers still gets its gradient in each backward. "
         "optimizer.zero_grad() does not know it, so the gradient grows for ever: it costs memory and "
         "time, and "
-        "clip_grad_norm_(model.parameters()) counts it, until it shrinks all real gradients to nothing."
+        "clip_grad_norm_(model.parameters()) counts it, until it shrinks all real gradients to nothing. "
+        "And no step ever changes the parameter."
     )
     fix = (
-        "Freeze such parameters with `requires_grad_(False)`, give them to an optimizer, or clear with "
-        "`model.zero_grad()`."
+        "Freeze such parameters with `requires_grad_(False)`, or give them to an optimizer if they are to "
+        "learn."
     )
     example = (
         "optimizer = torch.optim.Adam(model.head.parameters())\n"
@@ -38,7 +39,7 @@ class UnownedGradient(Rule):
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """At each step, look at what nobody owns."""
-        if not ledger.unowned:
+        if not ledger.unowned or not fact.written:  # a step with nothing new is another finding
             return None
         piles = self._piles(ledger, ledger.unowned)
         return [_claim(piles, step=fact.step)] if piles else None
@@ -71,7 +72,8 @@ def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None = None) -> 
     message = (
         f"No optimizer owns {PARAMETERS}, but {quoted(site, 'backward()')} adds to their gradients: they "
         "are the sum of "
-        f"{times(worst.life.fresh_count, 'backward')} now, and no `optimizer.zero_grad()` clears them."
+        f"{times(worst.life.fresh_count, 'backward')} now, no `optimizer.zero_grad()` clears them, and no "
+        "step uses them."
     )
     if clip is not None:
         call = quoted(clip.site, clip.function)
@@ -79,11 +81,7 @@ def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None = None) -> 
     return Claim(
         step=step.step,
         message=message,
-        fix=(
-            "Freeze them with `requires_grad_(False)`, give them to an optimizer, or call "
-            "`model.zero_grad()` "
-            f"before {quoted(site, 'backward()')}."
-        ),
+        fix=("Freeze them with `requires_grad_(False)`, or give them to an optimizer if they are to learn."),
         roles=roles(backward=site, clip=clip.site) if clip else roles(backward=site),
         parameters=tuple(sorted(p for cohort in piles for p in cohort.members)),
         evidence={"windows_since_clear": windows, "backwards_in_gradient": worst.life.fresh_count}

@@ -85,3 +85,27 @@ def test_used_by_another_optimizer_in_between_is_not_this(tell: Tell) -> None:
     story.clear("opt_a")
     story.step("opt_b")
     assert "GD103" not in story.codes
+
+
+def test_a_clear_by_hand_has_no_line_of_its_own(tell: Tell, lines: Lines) -> None:
+    """It is said to lie in front of the line where it was noticed, and is not taken for that line."""
+    story = tell()
+    story.backward()
+    story.clear("optimizer", at=None, how="set to None")
+    story.step()
+    finding = story.found("GD103")
+    assert lines(finding) == {"backward": 41, "step": 43}
+    assert "then the clear in front of `loss.backward()` (train.py:41) set them to None" in finding.message
+    assert finding.fix.startswith("Move that clear in front of")
+
+
+def test_accumulated_backwards_are_cleared_behind_the_step(tell: Tell) -> None:
+    """In front of each backward a clear would lose all but the last."""
+    story = tell()
+    for _ in range(4):
+        story.backward()
+    story.clear("optimizer", at=42)
+    story.step()
+    assert story.found("GD103").fix == (
+        "Move `optimizer.zero_grad()` (train.py:42) behind `optimizer.step()` (train.py:43)."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.diagnose.story import Lines, Story, Tell
+from tests.diagnose.story import Lines, Story, Tell, site
 
 TWO = {"g_optimizer": ("G",), "d_optimizer": ("D",)}
 
@@ -47,3 +47,27 @@ def test_warm_up_that_ends_in_time_is_right(tell: Tell) -> None:
     story = tell(optimizers=TWO)
     train(story, steps=60, d_steps_from=15)
     assert story.codes == []
+
+
+def test_the_backward_meant_for_it_is_named_once(tell: Tell, lines: Lines) -> None:
+    """Copy and paste in a GAN: D's loss reaches only D, G's loss reaches both."""
+    story = tell(optimizers=TWO)
+    for _ in range(15):
+        story.clear("d_optimizer")
+        story.backward(("D",), at=50)
+        story.step("g_optimizer", at=51)
+        story.clear("g_optimizer")
+        story.backward(at=60)
+        story.step("g_optimizer", at=61)
+    assert lines(story.found("GD112")) == {"backward": 50, "step": 51}
+
+
+def test_a_loop_variable_is_no_name(tell: Tell) -> None:
+    """Two optimizers that step at `o.step()` are told apart by what they are."""
+    story = tell(optimizers={"SGD": ("a",), "SGD#2": ("b",)})
+    for _ in range(2):
+        for name in ("SGD", "SGD#2"):
+            story.backward()
+            story.leave(story.enter(name, site=site(43, "o.step()")), name)
+    ledger = story.engine.ledger
+    assert [ledger.optimizer_name(0), ledger.optimizer_name(1)] == ["SGD", "SGD#2"]

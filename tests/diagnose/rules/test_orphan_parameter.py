@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.diagnose.story import Lines, Story, Tell
 
 
@@ -38,8 +40,7 @@ def test_wording(tell: Tell) -> None:
     train(story, steps=2)
     assert story.found("GD202").message == (
         "`optimizer` owns 2 parameters that no module has any more (old.weight and old.bias) and that "
-        "never got a "
-        "gradient, while head.weight and head.bias of the same shape get theirs and no optimizer owns it: "
+        "get no gradient, while head.weight and head.bias in their place do and are in no optimizer: "
         "the layer was "
         "replaced, or the model copied, after the optimizer was built."
     )
@@ -63,3 +64,12 @@ def test_parameters_outside_modules_that_learn_are_right(tell: Tell) -> None:
         story.step()
         story.clear("optimizer")
     assert story.codes == []
+
+
+def test_a_new_layer_of_another_size_is_paired_by_its_place(tell: Tell) -> None:
+    """Fine-tuning: a head for other classes, put in after the optimizer was built."""
+    story = replaced(tell)
+    story.table[story.names.index("head.weight")] = replace(story.table[-2], shape=(4, 64))
+    story.table[story.names.index("head.bias")] = replace(story.table[-1], shape=(4,))
+    train(story, steps=9)
+    assert story.codes == ["GD202"]

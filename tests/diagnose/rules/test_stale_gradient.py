@@ -183,3 +183,20 @@ def test_wrapper_around_a_base_optimizer_is_fine(tell: Tell) -> None:
         story.step("base", parent=begin)
         story.leave(begin, "lookahead")
     assert story.codes == []
+
+
+def test_the_fix_never_puts_a_clear_between_accumulated_backwards(tell: Tell) -> None:
+    """A clear that runs too seldom moves behind the step where a step uses several backwards."""
+    story = tell()
+    story.backward()
+    story.backward()
+    story.step()
+    story.clear("optimizer", at=44)
+    for _ in range(2):
+        story.backward()
+        story.backward()
+        story.step()
+    assert story.found("GD101").fix == (
+        "Clear the gradients once for each step: `optimizer.zero_grad()` (train.py:44) runs too seldom, "
+        "move it into the loop, right after `optimizer.step()` (train.py:43)."
+    )

@@ -32,14 +32,26 @@ def test_wording_of_old_gradients(tell: Tell) -> None:
     )
 
 
-def test_first_step_before_any_backward(tell: Tell) -> None:
-    """All gradients are None."""
+def test_no_backward_at_all(tell: Tell) -> None:
+    """All gradients are None, step after step."""
     story = tell()
-    story.step()
+    for _ in range(3):
+        story.step()
     assert story.found("GD107").message == (
-        "`optimizer.step()` ran, but none of its 4 parameters has a gradient: no backward wrote one since "
-        "its last step."
+        "`optimizer.step()` ran 3 times with nothing to apply: none of its 4 parameters had a gradient, "
+        "because no backward wrote one since the step before."
     )
+
+
+def test_an_empty_step_now_and_then_changes_nothing(tell: Tell) -> None:
+    """A first dry run, a batch without a loss: a step skips what has no gradient."""
+    story = tell()
+    for number in range(12):
+        story.clear("optimizer")
+        if number % 3:
+            story.backward()
+        story.step()
+    assert story.codes == []
 
 
 def test_a_backward_before_each_step_is_right(tell: Tell) -> None:

@@ -72,3 +72,28 @@ def test_cross_gradients_are_not_meant_for_a_step(tell: Tell) -> None:
         story.step("opt_g")
     story.end()
     assert story.codes == []
+
+
+def test_a_poisoned_gradient_is_no_tail(tell: Tell) -> None:
+    """What NaN was added to cannot be used any more."""
+    story = tell()
+    for _ in range(2):
+        story.backward()
+        story.step()
+        story.clear("optimizer")
+    story.backward()
+    story.backward(nonfinite=(0, 1, 2, 3))
+    story.end()
+    assert "GD109" not in story.codes
+
+
+def test_what_validation_left_is_no_tail(tell: Tell) -> None:
+    """The optimizer steps after the same line, but never in eval mode."""
+    story = tell()
+    for _ in range(2):
+        story.backward()
+        story.step()
+        story.clear("optimizer")
+    story.backward(written_in_eval=(0, 1, 2, 3))
+    story.end()
+    assert story.codes == []

@@ -38,3 +38,16 @@ def test_other_counts_are_silent(tell: Tell, counts: list[int]) -> None:
     story = tell()
     windows(story, counts)
     assert story.codes == []
+
+
+def test_another_loss_now_and_then_is_no_accumulation(tell: Tell) -> None:
+    """A regulariser with a backward of its own every fourth step."""
+    story = tell()
+    for number in range(24):
+        story.backward()
+        if number % 4 == 3:
+            story.backward(at=50)
+        story.step()
+        story.clear("optimizer")
+    story.end()
+    assert story.codes == []

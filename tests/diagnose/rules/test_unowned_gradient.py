@@ -37,12 +37,10 @@ def test_wording(tell: Tell) -> None:
     assert story.found("GD106").message == (
         "No optimizer owns backbone.weight, but `loss.backward()` (train.py:41) adds to their gradients: "
         "they are the "
-        "sum of 3 backwards now, and no `optimizer.zero_grad()` clears them."
+        "sum of 3 backwards now, no `optimizer.zero_grad()` clears them, and no step uses them."
     )
     assert story.found("GD106").fix == (
-        "Freeze them with `requires_grad_(False)`, give them to an optimizer, or call `model.zero_grad()` "
-        "before "
-        "`loss.backward()` (train.py:41)."
+        "Freeze them with `requires_grad_(False)`, or give them to an optimizer if they are to learn."
     )
 
 
