@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+import graddebug
 from graddebug.records import Backward, OptimizerOwns, ParametersUnregistered, TrainableChanged
 from tests.capture.observing import mlp, observe
 
@@ -148,3 +149,16 @@ def test_with_nothing_named_all_is_found() -> None:
             opt.step()
     assert [info.name for info in seen.parameters] == ["weight", "bias"]
     assert [(info.name, info.type) for info in seen.optimizers] == [("opt", "Adam")]
+
+
+def test_modules_in_a_dict_have_names_of_their_own() -> None:
+    """No two parameters are called the same."""
+    nets = {"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)}
+    optimizers = {key: torch.optim.SGD(net.parameters(), lr=0.1) for key, net in nets.items()}
+    with graddebug.watch(on_finding="silent") as run:
+        for _ in range(2):
+            nets["b"](nets["a"](torch.ones(1, 2))).sum().backward()
+            for optimizer in optimizers.values():
+                optimizer.step()
+    (finding,) = run.findings
+    assert finding.parameters == ("nets['a'].weight", "nets['a'].bias", "nets['b'].weight", "nets['b'].bias")

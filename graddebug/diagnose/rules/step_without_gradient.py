@@ -47,7 +47,7 @@ class StepWithoutGradient(Rule):
         "optimizer.step()    # right\n"
     )
     options = ("windows",)
-    windows = 3
+    windows = 5
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)

@@ -50,7 +50,7 @@ class UnevenAccumulation(Rule):
         "first window\n"
         "            optimizer.step(); optimizer.zero_grad()\n"
         "\n"
-        "        if (i + 1) % 4 == 0 or i + 1 == len(loader):    # right: said on purpose\n"
+        "        if (epoch * len(loader) + i + 1) % 4 == 0:      # right: counted over the run\n"
         "            optimizer.step(); optimizer.zero_grad()\n"
     )
 

@@ -35,10 +35,10 @@ def test_wording_of_old_gradients(tell: Tell) -> None:
 def test_no_backward_at_all(tell: Tell) -> None:
     """All gradients are None, step after step."""
     story = tell()
-    for _ in range(3):
+    for _ in range(5):
         story.step()
     assert story.found("GD107").message == (
-        "`optimizer.step()` ran 3 times with nothing to apply: none of its 4 parameters had a gradient, "
+        "`optimizer.step()` ran 5 times with nothing to apply: none of its 4 parameters had a gradient, "
         "because no backward wrote one since the step before."
     )
 
