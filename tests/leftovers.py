@@ -89,5 +89,10 @@ def _torch_state(torch: Any) -> Surroundings:
         "default dtype": torch.get_default_dtype(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "torch function modes": torch._C._len_torch_function_stack(),
-        "saved-tensor hooks": torch._C._autograd._top_saved_tensors_default_hooks(True),
+        "saved-tensor hooks": _saved_tensor_hooks(torch),
     }
+
+
+def _saved_tensor_hooks(torch: Any) -> object:
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)  # not in torch 2.6
+    return top(True) if top is not None else None

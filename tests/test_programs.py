@@ -59,6 +59,7 @@ def test_the_bug_is_found_at_its_lines(program: Path) -> None:
     assert alarms | {finding.rule} == set(codes)
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # torch 2.8's own LBFGS
 @pytest.mark.parametrize("program", CORRECT, ids=lambda path: path.stem)
 def test_a_correct_program_raises_no_alarm(program: Path) -> None:
     """Neither errors nor warnings."""

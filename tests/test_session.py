@@ -13,6 +13,7 @@ import graddebug
 from graddebug import FindingRaised, UsageError
 from graddebug.records import Backward
 from tests.capture.observing import mlp, train
+from tests.capture.small import unseen
 
 
 def forgetful(model: nn.Module, optimizer: torch.optim.Optimizer, *, steps: int = 3) -> None:
@@ -257,7 +258,7 @@ def test_our_own_failure_ends_the_watch_and_not_the_training(
             patch.setattr("graddebug.capture.backwards.walk", lambda *_: 1 / 0)
             train(net, opt, steps=3)
     assert capsys.readouterr().err.count("graddebug stopped watching") == 1
-    assert [event.what for event in run.not_observable] == ["everything from here on"]
+    assert unseen(run) == ["everything from here on"]
 
 
 def test_marked_steps_count(tmp_path: Path) -> None:

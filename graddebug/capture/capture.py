@@ -107,7 +107,7 @@ class Capture:
             journal=journal,
             sites=Sites(),
             intervals=ModuleIntervals(),
-            graphs=GraphCatalogue(observer.graph, lambda reason: self._decline("backward graph", reason)),
+            graphs=GraphCatalogue(observer.graph, self._decline),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )

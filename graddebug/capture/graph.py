@@ -22,6 +22,9 @@ from graddebug.graph import BackwardGraph, GraphNode, SavedTensor
 
 _ACCUMULATE_GRAD = underscored.accumulate_grad_type()
 
+#: What older releases of torch do not show without unpacking it, which could run a checkpoint again.
+SAVED_TENSORS = "what nodes save for backward"
+
 #: Seconds that describing new structures may take: a flat allowance, and a share of the time watched.
 DESCRIBE_SECONDS, DESCRIBE_SHARE = 1.0, 0.01
 
@@ -84,7 +87,9 @@ def root_nodes(roots: Sequence[Any]) -> list[Any]:
 class GraphCatalogue:
     """Hashes of the structures seen in a run; describes each new one once, within an allowance of time."""
 
-    def __init__(self, announce: Callable[[BackwardGraph], None], decline: Callable[[str], None]) -> None:
+    def __init__(
+        self, announce: Callable[[BackwardGraph], None], decline: Callable[[str, str], None]
+    ) -> None:
         self._announce = announce
         self._decline = decline
         self._known: dict[int, str] = {}
@@ -99,8 +104,13 @@ class GraphCatalogue:
         if key in self._known:
             return self._known[key]
         if self._spent > DESCRIBE_SECONDS + DESCRIBE_SHARE * (time.monotonic() - self._since):
-            self._decline("so many different graph structures that describing each would slow the training")
+            self._decline(
+                "backward graph",
+                "so many different graph structures that describing each would slow the training",
+            )
             return None
+        if not underscored.SAVED_READABLE:
+            self._decline(SAVED_TENSORS, f"torch {torch.__version__} does not show it")
         began = time.monotonic()
         graph = describe(seen, parameter_of, intervals)
         self._known[key] = graph.hash

@@ -82,6 +82,10 @@ def shape_of(thing: Any) -> tuple[int, ...]:
         return (-1,)
 
 
+#: Whether what a node saved can be read as it is: since torch 2.10 or so, and not in 2.8.
+SAVED_READABLE = hasattr(torch._C._autograd.SavedTensor, "data")
+
+
 def raw_saved(node: Any) -> list[tuple[str, Any, bool]]:
     """What a node keeps for backward as (name, tensor or None, packed by a hook).
 

@@ -107,6 +107,7 @@ def test_checkpointing_is_one_backward_to_the_ledger(reentrant: bool) -> None:
     assert all(event.parent == outer[0].order for event in events if event is not outer[0])
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # torch 2.8's own LBFGS
 def test_a_closures_backwards_belong_to_its_step() -> None:
     """LBFGS calls its closure several times inside step()."""
     model = nn.Linear(4, 1)

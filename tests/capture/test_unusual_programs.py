@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import graddebug
-from tests.capture.small import assert_seen, model, sgd, train
+from tests.capture.small import assert_seen, model, sgd, train, unseen
 
 
 def watch(*objects: object) -> graddebug.Run:
@@ -71,7 +71,7 @@ def test_gradients_made_under_inference_mode() -> None:
                 parameter.grad = torch.ones_like(parameter)
             optimizer.step()
         train(module, optimizer)
-    assert [event.reason for event in run.not_observable] == []
+    assert unseen(run) == []
 
 
 def test_function_with_a_name_of_its_own() -> None:
@@ -153,4 +153,4 @@ def test_compressed_sparse_parameter() -> None:
             for _ in range(2):
                 optimizer.zero_grad()
                 torch.sparse.mm(weight, torch.ones(4, 2)).sum().backward()
-    assert [event.reason for event in run.not_observable] == []
+    assert unseen(run) == []

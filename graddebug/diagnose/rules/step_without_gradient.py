@@ -47,7 +47,7 @@ class StepWithoutGradient(Rule):
         "optimizer.step()    # right\n"
     )
     options = ("windows",)
-    windows = 5
+    windows = 3
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
@@ -66,7 +66,7 @@ class StepWithoutGradient(Rule):
             return None
         # A step that finds only None changes nothing: now and then (an empty batch, a dry run) it is right.
         steps.empty += not step.ready
-        if not step.ready and steps.empty < max(self.windows, steps.full):
+        if not step.ready and steps.empty <= max(self.windows - 1, steps.full):
             return None
         name = ledger.optimizer_name(fact.optimizer.index)
         return [
