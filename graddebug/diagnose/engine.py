@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -127,9 +128,7 @@ class _Case:
         severity = claim.severity or self._rule.severity
         if severity > self._severity:
             self._severity = severity
-            self._claim = Claim(
-                **{f: getattr(claim, f) for f in claim.__slots__} | {"step": self._claim.step}
-            )
+            self._claim = replace(claim, step=self._claim.step)
 
     def finding(self, ledger: Ledger) -> Finding:
         """The finding as of now; its parameters are those of all sightings."""
