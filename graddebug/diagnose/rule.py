@@ -17,9 +17,10 @@ PARAMETERS = "<parameters>"
 class Claim:
     """One sighting of what a rule looks for; the engine folds sightings into findings.
 
-    ``message`` may hold `PARAMETERS`. Two claims of a rule are one finding when the ``roles`` named by
-    ``anchor`` (all of them if empty) lie on the same lines and they are of one ``variant``; a claim without
-    lines is told from others by ``topic`` and its parameters. ``severity`` None: the rule's own.
+    ``message`` may hold `PARAMETERS`. The last of ``roles`` is the line that did the harm. Two claims of a
+    rule are one finding when the ``roles`` named by ``anchor`` (all of them if empty) lie on the same lines
+    and they are of one ``variant``; a claim without lines is told from others by ``topic`` and its
+    parameters. ``severity`` None: the rule's own.
     """
 
     step: int

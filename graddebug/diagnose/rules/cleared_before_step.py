@@ -55,8 +55,8 @@ class ClearedBeforeStep(Rule):
                 fix=_fix(discard, fact),
                 roles=roles(
                     backward=discard.newest.site,
-                    zero_grad=discard.event.site,
                     step=fact.step.site,
+                    zero_grad=discard.event.site,
                 ),
                 parameters=lost,
                 evidence={"cleared_parameters": len(lost), "set_to_none": discard.event.to_none},

@@ -194,7 +194,7 @@ def _claim(
         step=fact.step.step,
         message=message,
         fix=fix,
-        roles=roles(backward=last.newest.site, zero_grad=last.event.site, step=fact.step.site),
+        roles=roles(backward=last.newest.site, step=fact.step.site, zero_grad=last.event.site),
         parameters=last.params,
         evidence=evidence,
     )

@@ -56,7 +56,7 @@ def _claim(fact: Consumed, pairs: list[tuple[int, int]], ledger: Ledger) -> Clai
             "copied, after the optimizer was built."
         ),
         fix=f"Build `{name}` after the last change to the model, so that it owns {names(live)}.",
-        roles=roles(step=fact.step.site, backward=twin.site if twin else None),
+        roles=roles(backward=twin.site if twin else None, step=fact.step.site),
         parameters=tuple(sorted(index for pair in pairs for index in pair)),
         evidence={"orphans": dead, "live": live},
         anchor=("step",),

@@ -67,9 +67,9 @@ def _claim(fact: Consumed, stale: list[Portion], ledger: Ledger) -> Claim:
         message=_message(name, old, fresh, on_purpose=on_purpose),
         fix=_fix(fact, worst, members, newest, ledger),
         roles=roles(
+            first_backward=old.first.site if old.first.line != newest.line else None,
             backward=newest.site,
             step=fact.step.site,
-            first_backward=old.first.site if old.first.line != newest.line else None,
         ),
         parameters=members,
         evidence={
