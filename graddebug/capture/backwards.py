@@ -134,6 +134,7 @@ class Backwards:
 
     def _look_before(self, site: Any, parent: OpenBackward | None) -> None:
         if parent is None:
+            self._context.weights_outside()
             self._context.outside(site)
         else:
             parent.written += self._wrote(self._context.state.look())
@@ -175,7 +176,9 @@ class Backwards:
 
     def _report(self, ticket: Ticket, written: list[int], *, failed: bool) -> None:
         context = self._context
-        norms = context.state.wrote(written).norms  # not its samples: many backwards may be held back
+        measure = context.state.wrote(written)
+        context.weights.written(measure, self._optimizers.owners_of)
+        norms = measure.norms  # not its samples: many backwards may be held back
         context.statistics.written(written, norms)
         members = context.table.intern(written)
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.ledger import Cohort, Consumed, Discard, Ledger, OptimizerLife
+from graddebug.ledger import Cohort, Consumed, Discard, Ledger, Life, OptimizerLife
 from graddebug.records import Backward, OptimizerStep, ParameterSet
 
 #: After so many windows an optimizer that has never stepped while others did is idle, not warming up.
@@ -116,6 +116,20 @@ def stands_idle(cohort: Cohort, ledger: Ledger, *, windows: int = IDLE_WINDOWS) 
     return cohort.life.windows_ever >= windows and not any(
         ledger.optimizers[owner].steps for owner in cohort.life.owners
     )
+
+
+def moved_since(life: Life) -> bool:
+    """Whether the weights were changed outside of every step after the newest gradient was written."""
+    return life.moved_at > life.touched >= 0
+
+
+def updated_by_hand(life: Life) -> bool:
+    """Whether the program changed these weights itself once they had gradients.
+
+    Apart from those of every optimizer: what changes all weights of a model (swapping in an average,
+    clamping, loading) is no training.
+    """
+    return life.first_write >= 0 and life.updated_at > life.first_write
 
 
 def trainable_owned(optimizer: OptimizerLife, ledger: Ledger) -> ParameterSet:

@@ -24,6 +24,7 @@ from graddebug.records import (
     ParametersUnregistered,
     Site,
     TrainableChanged,
+    WeightsMoved,
 )
 
 _NOTHING: tuple[Fact, ...] = ()
@@ -122,6 +123,7 @@ class Ledger:
             Clipped: self._clipped,
             OptimizerOwns: self._owns,
             TrainableChanged: self._trainable,
+            WeightsMoved: self._moved,
             ParametersUnregistered: self._unregister,
             OptimizerStep: self._step,
             OptimizerStepEnd: self._step_end,
@@ -246,6 +248,15 @@ class Ledger:
     def _trainable(self, event: TrainableChanged) -> tuple[Fact, ...]:
         for cohort in self.cohorts.of(event.params):
             cohort.life.trainable = event.requires_grad
+        return _NOTHING
+
+    def _moved(self, event: WeightsMoved) -> tuple[Fact, ...]:
+        cohorts = self.cohorts.of(event.params)
+        apart = not any(cohort.life.owners for cohort in cohorts)
+        for cohort in cohorts:
+            cohort.life.moved_at = self.tick
+            if apart:
+                cohort.life.updated_at = self.tick
         return _NOTHING
 
     def _unregister(self, event: ParametersUnregistered) -> tuple[Fact, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import stands_idle
+from graddebug.diagnose.causes import moved_since, stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Contribution, Ledger, OptimizerLife
@@ -45,6 +45,7 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
         (cohort, parts)
         for cohort in ledger.cohorts.of(optimizer.owned)
         if not cohort.life.tainted and not stands_idle(cohort, ledger)
+        if optimizer.steps or not moved_since(cohort.life)  # a step that we cannot see: a compiled one
         if (parts := [p for p in cohort.life.fresh if _meant_for(p, optimizer, ledger)])
     ]
     if not cohorts:
