@@ -203,7 +203,11 @@ class Forward(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParametersUsed(Event):
-    """The modules that own ``params`` ran forward with gradients enabled for the first time."""
+    """The modules that own ``params`` ran forward with gradients enabled.
+
+    Told for the first time, and again once a window (a stretch between optimizer steps) while
+    trainable ones of ``params`` have never had a gradient, at most 32 times.
+    """
 
     kind: ClassVar[str] = "parameters_used"
     params: ParameterSet

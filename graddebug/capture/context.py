@@ -71,6 +71,8 @@ class Context:
     backwards: list[OpenBackward] = field(default_factory=list)
     #: Orders of optimizer steps under way, outermost first.
     steps: list[int] = field(default_factory=list)
+    #: Outermost optimizer steps that have returned.
+    windows: int = 0
     #: The parameters that each thread trains, by its identity.
     threads: dict[int, set[int]] = field(default_factory=dict)
 

@@ -140,6 +140,8 @@ class GradientState:
         self._written: dict[int, tuple[Measure, int]] = {}
         #: Gradients that hold something no step has consumed.
         self._pending: set[int] = set()
+        #: Parameters that a backward has ever written.
+        self.ever_written: set[int] = set()
 
     def look(self, indices: Iterable[int] | None = None) -> list[int]:
         """Indices whose ``.grad`` is another object or version than last seen; remembers the new state.
@@ -263,6 +265,7 @@ class GradientState:
             self._consumed.pop(i, None)
             self._written[i] = (measure, place)
         self._pending.update(indices)
+        self.ever_written.update(indices)
         return measure
 
     def _measure(self, indices: Sequence[int]) -> Measure:

@@ -368,6 +368,7 @@ class Optimizers:
 
         context.journal.add(make)
         if not context.steps:
+            context.windows += 1
             context.journal.mark()
 
     def _consume(self, opened: OpenStep, ready: list[int]) -> None:

@@ -108,9 +108,10 @@ class Life:
     Times are ticks of the ledger (one an event), -1 for never. ``fresh`` is what no step has used,
     ``old`` what one has. ``rescaled``: edited in place after it was consumed and before it was written
     again. ``edited``: assigned or edited by hand since it was cleared. ``zeroed``: cleared to zeros, not
-    None. ``windows_ever`` counts the windows (stretches between steps of any optimizer) in which a
-    backward wrote it, ``windows_since_clear`` those since it was last cleared; ``first_write`` is the first
-    such backward. ``moved_at``: the weights were changed outside of every step; ``updated_at``: likewise, apart from those that an optimizer owns.
+    None. ``windows_ever`` counts the windows (stretches between steps of any optimizer) in which a backward
+    wrote it, ``windows_since_clear`` those since it was last cleared; ``first_write`` is the first such
+    backward. ``moved_at``: the weights were changed outside of every step; ``updated_at``: likewise, apart
+    from those that an optimizer owns.
     """
 
     trainable: bool = True
