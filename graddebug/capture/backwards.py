@@ -57,19 +57,27 @@ class Backwards:
         self._context.drain()
         if call.accumulates:
             return self._begin_accumulating(call)
-        self._note_grad(call)
-        return None
+        return self._begin_grad(call)
 
-    def _note_grad(self, call: BackwardCall) -> None:
-        """``torch.autograd.grad`` writes no ``.grad``: it is noted and left alone."""
-        self._context.journal.note(
-            Backward,
-            self._context.sites.here(),
-            root_op=_op_of(call.roots),
-            accumulates=False,
-            retain_graph=call.retain_graph,
-            create_graph=call.create_graph,
-        )
+    def _begin_grad(self, call: BackwardCall) -> Ticket:
+        """``torch.autograd.grad`` writes no ``.grad``: only the forwards it runs through are noted."""
+        context = self._context
+        stamp = context.journal.stamp(context.sites.here())
+        fields = stamp | {
+            "root_op": _op_of(call.roots),
+            "accumulates": False,
+            "retain_graph": call.retain_graph,
+            "create_graph": call.create_graph,
+        }
+        ticket = Ticket(OpenBackward(stamp["order"], threading.get_ident()), fields, None)
+        context.differentiations.append(ticket.open)
+        return ticket
+
+    def _end_grad(self, ticket: Ticket, *, failed: bool) -> None:
+        self._context.differentiations.remove(ticket.open)
+        forwards = tuple(dict.fromkeys(ticket.open.forwards))
+        event = Backward(**ticket.fields, forwards=forwards, failed=failed)
+        self._context.journal.add(lambda: (event,))
 
     def _begin_accumulating(self, call: BackwardCall) -> Ticket | None:
         context, site = self._context, self._context.sites.here()
@@ -150,6 +158,9 @@ class Backwards:
     def end(self, ticket: Ticket, *, failed: bool) -> None:
         """The backward returned, or raised."""
         context = self._context
+        if not ticket.fields.get("accumulates", True):
+            self._end_grad(ticket, failed=failed)
+            return
         context.backwards.remove(ticket.open)
         self._tickets.remove(ticket)
         changed = context.state.look()

@@ -69,6 +69,8 @@ class Context:
     eval_forwards: dict[int, ParameterSet] = field(default_factory=dict)
     #: Backwards under way, outermost first.
     backwards: list[OpenBackward] = field(default_factory=list)
+    #: Calls of ``torch.autograd.grad`` under way, outermost first.
+    differentiations: list[OpenBackward] = field(default_factory=list)
     #: Orders of optimizer steps under way, outermost first.
     steps: list[int] = field(default_factory=list)
     #: Outermost optimizer steps that have returned.

@@ -41,20 +41,22 @@ class GraphSentinel:
     Holds no tensor and no node: it must not keep the graph alive whose life it tells.
     """
 
-    __slots__ = ("__weakref__", "_backwards", "_forward", "_released", "handles", "ran")
+    __slots__ = ("__weakref__", "_forward", "_released", "_under_way", "handles", "ran")
 
-    def __init__(self, forward: Released, released: deque[Released], backwards: list[OpenBackward]) -> None:
+    def __init__(self, forward: Released, released: deque[Released], *under_way: list[OpenBackward]) -> None:
         self._forward = forward
         self._released: deque[Released] | None = released
-        self._backwards = backwards
+        self._under_way = under_way
         self.handles: list[Any] = []
         self.ran = False
 
     def __call__(self, _: object) -> None:
         """A backward reached the node."""
         self.ran = True
-        if self._backwards:
-            self._backwards[-1].forwards.append(self._forward[1])
+        for under_way in self._under_way:
+            if under_way:
+                under_way[-1].forwards.append(self._forward[1])
+                return
 
     def __del__(self) -> None:
         if not self.ran and self._released is not None:
@@ -247,7 +249,12 @@ class Forwards:
             self._remember_eval(order, module)
         held = None if training else self._count_bytes(name, nodes)
         context = self._context
-        sentinel = GraphSentinel((site, order, name, training, held), context.released, context.backwards)
+        sentinel = GraphSentinel(
+            (site, order, name, training, held),
+            context.released,
+            context.differentiations,
+            context.backwards,
+        )
         self._sentinels.add(sentinel)
         for node in nodes:
             sentinel.handles.append(node.register_prehook(sentinel))
