@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.ledger import Cohort, Consumed, Discard, Ledger, Life, OptimizerLife
+from graddebug.ledger import Cohort, Consumed, Contribution, Discard, Ledger, Life, OptimizerLife
 from graddebug.records import Backward, OptimizerStep, ParameterSet
 
 #: After so many windows an optimizer that has never stepped while others did is idle, not warming up.
@@ -38,6 +38,17 @@ def cleared_before(fact: Consumed, ledger: Ledger) -> Discard | None:
     lives = (cohort.life for cohort in ledger.cohorts.of(fact.optimizer.owned))
     discards = [life.discard for life in lives if life.discard and life.discard.newest.at > fact.since]
     return max(discards, key=lambda discard: discard.at, default=None)
+
+
+def first_own(
+    fresh: tuple[Contribution, ...], optimizer: int, ledger: Ledger
+) -> tuple[Contribution | None, bool]:
+    """The first of what was written for that optimizer's own step, and whether there is more from elsewhere.
+
+    What another optimizer has stepped with was written for that one: a clear must come after it.
+    """
+    own = [part for part in fresh if not ledger.served_another(part, optimizer)]
+    return min(own, key=lambda part: part.first.order, default=None), len(own) < len(fresh)
 
 
 def reaching_nothing(fact: Consumed, ledger: Ledger) -> list[Backward]:
