@@ -129,6 +129,23 @@ def stands_idle(cohort: Cohort, ledger: Ledger, *, windows: int = IDLE_WINDOWS) 
     )
 
 
+def only_clears(optimizer: OptimizerLife, ledger: Ledger, *, windows: int = IDLE_WINDOWS) -> list[Cohort]:
+    """What an optimizer owns that wrote and cleared gradients so often and has never tried to step.
+
+    Nothing else has changed those weights either: no other optimizer, and not the program by hand.
+    """
+    if optimizer.steps or optimizer.discards < windows:
+        return []
+    cohorts = [cohort for cohort in ledger.cohorts.of(optimizer.owned) if cohort.life.first_write >= 0]
+    moved = any(_changed(cohort.life, ledger) for cohort in cohorts)
+    return [] if moved else cohorts
+
+
+def _changed(life: Life, ledger: Ledger) -> bool:
+    stepped = life.skipped_at >= 0 or any(ledger.optimizers[owner].steps for owner in life.owners)
+    return stepped or life.moved_at > life.first_write
+
+
 def moved_since(life: Life) -> bool:
     """Whether the weights were changed outside of every step after the newest gradient was written."""
     return life.moved_at > life.touched >= 0

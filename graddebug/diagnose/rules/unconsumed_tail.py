@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import moved_since, stands_idle
+from graddebug.diagnose.causes import moved_since, only_clears, stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Contribution, Ledger, OptimizerLife
@@ -41,6 +41,8 @@ class UnconsumedTail(Rule):
 
 
 def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim | None:
+    if only_clears(optimizer, ledger):  # it is told that it never steps
+        return None
     cohorts = [
         (cohort, parts)
         for cohort in ledger.cohorts.of(optimizer.owned)
