@@ -203,7 +203,11 @@ class Forward(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParametersUsed(Event):
-    """The modules that own ``params`` ran forward with gradients enabled for the first time."""
+    """The modules that own ``params`` ran forward with gradients enabled.
+
+    Told for the first time, and again once a window (a stretch between optimizer steps) while
+    trainable ones of ``params`` have never had a gradient, at most 32 times.
+    """
 
     kind: ClassVar[str] = "parameters_used"
     params: ParameterSet
@@ -314,6 +318,19 @@ class TrainableChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsMoved(Event):
+    """The values of ``params`` changed since the event before, outside of every optimizer's step.
+
+    By hand: a target copied, a weight averaged, clamped, perturbed or loaded. Noticed before an outermost
+    backward and at the run's end, from version counters and, on the CPU, from single elements; what moved
+    on another device through ``.data`` is not noticed.
+    """
+
+    kind: ClassVar[str] = "weights_moved"
+    params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerStep(Event):
     """``optimizer.step()`` was entered.
 
@@ -413,6 +430,7 @@ EVENTS: dict[str, type[Event]] = {
         Clipped,
         OptimizerOwns,
         TrainableChanged,
+        WeightsMoved,
         OptimizerStep,
         OptimizerStepEnd,
         GraphReleased,

@@ -57,19 +57,27 @@ class Backwards:
         self._context.drain()
         if call.accumulates:
             return self._begin_accumulating(call)
-        self._note_grad(call)
-        return None
+        return self._begin_grad(call)
 
-    def _note_grad(self, call: BackwardCall) -> None:
-        """``torch.autograd.grad`` writes no ``.grad``: it is noted and left alone."""
-        self._context.journal.note(
-            Backward,
-            self._context.sites.here(),
-            root_op=_op_of(call.roots),
-            accumulates=False,
-            retain_graph=call.retain_graph,
-            create_graph=call.create_graph,
-        )
+    def _begin_grad(self, call: BackwardCall) -> Ticket:
+        """``torch.autograd.grad`` writes no ``.grad``: only the forwards it runs through are noted."""
+        context = self._context
+        stamp = context.journal.stamp(context.sites.here())
+        fields = stamp | {
+            "root_op": _op_of(call.roots),
+            "accumulates": False,
+            "retain_graph": call.retain_graph,
+            "create_graph": call.create_graph,
+        }
+        ticket = Ticket(OpenBackward(stamp["order"], threading.get_ident()), fields, None)
+        context.differentiations.append(ticket.open)
+        return ticket
+
+    def _end_grad(self, ticket: Ticket, *, failed: bool) -> None:
+        self._context.differentiations.remove(ticket.open)
+        forwards = tuple(dict.fromkeys(ticket.open.forwards))
+        event = Backward(**ticket.fields, forwards=forwards, failed=failed)
+        self._context.journal.add(lambda: (event,))
 
     def _begin_accumulating(self, call: BackwardCall) -> Ticket | None:
         context, site = self._context, self._context.sites.here()
@@ -134,6 +142,7 @@ class Backwards:
 
     def _look_before(self, site: Any, parent: OpenBackward | None) -> None:
         if parent is None:
+            self._context.weights_outside()
             self._context.outside(site)
         else:
             parent.written += self._wrote(self._context.state.look())
@@ -149,6 +158,9 @@ class Backwards:
     def end(self, ticket: Ticket, *, failed: bool) -> None:
         """The backward returned, or raised."""
         context = self._context
+        if not ticket.fields.get("accumulates", True):
+            self._end_grad(ticket, failed=failed)
+            return
         context.backwards.remove(ticket.open)
         self._tickets.remove(ticket)
         changed = context.state.look()
@@ -175,7 +187,9 @@ class Backwards:
 
     def _report(self, ticket: Ticket, written: list[int], *, failed: bool) -> None:
         context = self._context
-        norms = context.state.wrote(written).norms  # not its samples: many backwards may be held back
+        measure = context.state.wrote(written)
+        context.weights.written(measure, self._optimizers.owners_of)
+        norms = measure.norms  # not its samples: many backwards may be held back
         context.statistics.written(written, norms)
         members = context.table.intern(written)
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []

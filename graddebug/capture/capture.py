@@ -29,6 +29,7 @@ from graddebug.capture.parameters import ParameterTable
 from graddebug.capture.readback import Readback
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
+from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
 from graddebug.records import NotObservable, RunEnd
 
@@ -98,10 +99,12 @@ class Capture:
         table, readback = ParameterTable(observer.parameter), Readback()
         state = GradientState(table, readback)
         statistics = StepStatistics(table, state, readback)
+        weights = WeightState(table)
         journal = Journal(observer, readback, statistics, eager=eager)
         return Context(
             table=table,
             state=state,
+            weights=weights,
             statistics=statistics,
             readback=readback,
             journal=journal,
@@ -228,6 +231,7 @@ class Capture:
         context.drain()
         self.dismiss()
         if not context.backwards:
+            context.weights_outside()
             context.outside(None)
         if context.journal.happened:
             self._clock.end()

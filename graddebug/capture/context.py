@@ -19,6 +19,7 @@ from graddebug.capture.parameters import ParameterTable
 from graddebug.capture.readback import Readback
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
+from graddebug.capture.weights import WeightState
 from graddebug.records import (
     Event,
     GradientsCleared,
@@ -27,6 +28,7 @@ from graddebug.records import (
     ParameterSet,
     ParametersUnregistered,
     Site,
+    WeightsMoved,
 )
 
 #: A freed graph: its forward's site, order, module and mode, and the bytes it held (None: not counted).
@@ -52,6 +54,7 @@ class Context:
 
     table: ParameterTable
     state: GradientState
+    weights: WeightState
     statistics: StepStatistics
     readback: Readback
     journal: Journal
@@ -66,8 +69,12 @@ class Context:
     eval_forwards: dict[int, ParameterSet] = field(default_factory=dict)
     #: Backwards under way, outermost first.
     backwards: list[OpenBackward] = field(default_factory=list)
+    #: Calls of ``torch.autograd.grad`` under way, outermost first.
+    differentiations: list[OpenBackward] = field(default_factory=list)
     #: Orders of optimizer steps under way, outermost first.
     steps: list[int] = field(default_factory=list)
+    #: Outermost optimizer steps that have returned.
+    windows: int = 0
     #: The parameters that each thread trains, by its identity.
     threads: dict[int, set[int]] = field(default_factory=dict)
 
@@ -104,6 +111,12 @@ class Context:
         changes = self.state.outside(doubt=doubt)
         if changes:
             self._report(changes, site)
+
+    def weights_outside(self) -> None:
+        """Report which weights the program changed itself since the last look; not those of a step."""
+        moved = () if self.steps else self.weights.look()
+        if moved:
+            self.journal.note(WeightsMoved, None, params=self.table.intern(moved))
 
     def _report(self, changes: Changes, site: Site | None) -> None:
         if not self.readback.waiting:

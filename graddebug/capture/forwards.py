@@ -25,6 +25,9 @@ from graddebug.records import Forward, ParameterSet, ParametersUsed, Site
 #: How often the bytes that an evaluation's graph holds are counted for one module; then it is known.
 COUNT_BYTES = 3
 
+#: Windows in which it is told that a module ran whose parameters get no gradient; then that is known.
+USES_TOLD = 32
+
 #: Eval-mode forwards remembered for a backward that may still come through them.
 EVAL_FORWARDS = 1024
 
@@ -38,20 +41,22 @@ class GraphSentinel:
     Holds no tensor and no node: it must not keep the graph alive whose life it tells.
     """
 
-    __slots__ = ("__weakref__", "_backwards", "_forward", "_released", "handles", "ran")
+    __slots__ = ("__weakref__", "_forward", "_released", "_under_way", "handles", "ran")
 
-    def __init__(self, forward: Released, released: deque[Released], backwards: list[OpenBackward]) -> None:
+    def __init__(self, forward: Released, released: deque[Released], *under_way: list[OpenBackward]) -> None:
         self._forward = forward
         self._released: deque[Released] | None = released
-        self._backwards = backwards
+        self._under_way = under_way
         self.handles: list[Any] = []
         self.ran = False
 
     def __call__(self, _: object) -> None:
         """A backward reached the node."""
         self.ran = True
-        if self._backwards:
-            self._backwards[-1].forwards.append(self._forward[1])
+        for under_way in self._under_way:
+            if under_way:
+                under_way[-1].forwards.append(self._forward[1])
+                return
 
     def __del__(self) -> None:
         if not self.ran and self._released is not None:
@@ -102,6 +107,7 @@ class Forwards:
         self._calls = _Calls()
         self._ignored: ModuleMap[bool] = ModuleMap()
         self._used: ModuleMap[bool] = ModuleMap()
+        self._told: ModuleMap[tuple[int, int]] = ModuleMap()
         self._paths: ModuleMap[str] = context.table.module_path
         self._subtrees: ModuleMap[ParameterSet] = ModuleMap()
         self._bytes: dict[str, tuple[int, int]] = {}
@@ -168,7 +174,7 @@ class Forwards:
         elif path:
             self._context.intervals.add(threading.get_ident(), begin, underscored.sequence_number(), path)
         if module not in self._used and torch.is_grad_enabled():
-            self._first_use(module)
+            self._use(module)
 
     def _stray(self, module: nn.Module) -> str:
         """A module that ran inside a watched one without being registered in it (or was added later)."""
@@ -182,11 +188,21 @@ class Forwards:
         self._ignored[module] = True
         return self._paths.get(module) or ""
 
-    def _first_use(self, module: nn.Module) -> None:
-        self._used[module] = True
-        params = self._context.table.module_params.get(module)
-        if params:
-            self._context.journal.note(ParametersUsed, None, params=params)
+    def _use(self, module: nn.Module) -> None:
+        """Tell that a module runs: once a window, until all it wants gradients for have had one."""
+        context = self._context
+        params = context.table.module_params.get(module) or ()
+        told = self._told.get(module)
+        if told is None or told[0] != context.windows:
+            count = told[1] if told else 0
+            wanting = [
+                i for i in params if context.table.trainable[i] and i not in context.state.ever_written
+            ]
+            if params and (wanting or not count):
+                context.journal.note(ParametersUsed, None, params=params)
+            if not wanting or count + 1 >= USES_TOLD:
+                self._used[module] = True
+            self._told[module] = (context.windows, count + 1)
 
     # --- outermost calls --------------------------------------------------------------------------
 
@@ -233,7 +249,12 @@ class Forwards:
             self._remember_eval(order, module)
         held = None if training else self._count_bytes(name, nodes)
         context = self._context
-        sentinel = GraphSentinel((site, order, name, training, held), context.released, context.backwards)
+        sentinel = GraphSentinel(
+            (site, order, name, training, held),
+            context.released,
+            context.differentiations,
+            context.backwards,
+        )
         self._sentinels.add(sentinel)
         for node in nodes:
             sentinel.handles.append(node.register_prehook(sentinel))

@@ -110,11 +110,18 @@ class Measure:
     def _choose_probe(self) -> tuple[int, int]:
         """A gradient and an element of it that is not zero; (-1, -1) when there is none to be had."""
         for place in np.flatnonzero(self.norms.values > 0)[:1]:
-            span, stride = self.sample.layout.span_of(int(place))
-            element = int(np.abs(self.sample.numbers[span]).argmax())
-            if self.sample.numbers[span][element] != 0:
-                return self.members[place], element * stride
+            element = self.largest(int(place))
+            if element >= 0:
+                return self.members[place], element
         return -1, -1
+
+    def largest(self, place: int) -> int:
+        """The element of one gradient's sample that is farthest from zero; -1 if all are zero."""
+        if not self.norms.values[place] > 0:
+            return -1
+        span, stride = self.sample.layout.span_of(place)
+        element = int(np.abs(self.sample.numbers[span]).argmax())
+        return element * stride if self.sample.numbers[span][element] != 0 else -1
 
 
 class GradientState:
@@ -133,6 +140,8 @@ class GradientState:
         self._written: dict[int, tuple[Measure, int]] = {}
         #: Gradients that hold something no step has consumed.
         self._pending: set[int] = set()
+        #: Parameters that a backward has ever written.
+        self.ever_written: set[int] = set()
 
     def look(self, indices: Iterable[int] | None = None) -> list[int]:
         """Indices whose ``.grad`` is another object or version than last seen; remembers the new state.
@@ -256,6 +265,7 @@ class GradientState:
             self._consumed.pop(i, None)
             self._written[i] = (measure, place)
         self._pending.update(indices)
+        self.ever_written.update(indices)
         return measure
 
     def _measure(self, indices: Sequence[int]) -> Measure:

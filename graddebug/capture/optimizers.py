@@ -178,6 +178,10 @@ class Optimizers:
                 found |= owners
         return found
 
+    def owners_of(self, index: int) -> Collection[int] | None:
+        """The optimizers that own a parameter; asked for every gradient that is written."""
+        return self._owners.get(index)
+
     def owns_no_other(self, parameters: Collection[int]) -> bool:
         """Whether every parameter of every known optimizer has its ``id`` among ``parameters``."""
         return all(number in parameters for number in self._owned_ids())
@@ -338,6 +342,7 @@ class Optimizers:
         else:
             state.look(opened.entry.params)
         ready = [i for i in opened.entry.params if state.grad(i) is not None]
+        context.weights.stepped(opened.entry.params)
         moved = opened.measure.after()
         found = underscored.fused_scaler_state(optimizer)[1]
         skipped = context.readback.scalar(found) if isinstance(found, torch.Tensor) else None
@@ -363,6 +368,7 @@ class Optimizers:
 
         context.journal.add(make)
         if not context.steps:
+            context.windows += 1
             context.journal.mark()
 
     def _consume(self, opened: OpenStep, ready: list[int]) -> None:

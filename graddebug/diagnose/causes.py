@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.ledger import Cohort, Consumed, Discard, Ledger, OptimizerLife
+from graddebug.ledger import Cohort, Consumed, Contribution, Discard, Ledger, Life, OptimizerLife
 from graddebug.records import Backward, OptimizerStep, ParameterSet
 
 #: After so many windows an optimizer that has never stepped while others did is idle, not warming up.
@@ -38,6 +38,17 @@ def cleared_before(fact: Consumed, ledger: Ledger) -> Discard | None:
     lives = (cohort.life for cohort in ledger.cohorts.of(fact.optimizer.owned))
     discards = [life.discard for life in lives if life.discard and life.discard.newest.at > fact.since]
     return max(discards, key=lambda discard: discard.at, default=None)
+
+
+def first_own(
+    fresh: tuple[Contribution, ...], optimizer: int, ledger: Ledger
+) -> tuple[Contribution | None, bool]:
+    """The first of what was written for that optimizer's own step, and whether there is more from elsewhere.
+
+    What another optimizer has stepped with was written for that one: a clear must come after it.
+    """
+    own = [part for part in fresh if not ledger.served_another(part, optimizer)]
+    return min(own, key=lambda part: part.first.order, default=None), len(own) < len(fresh)
 
 
 def reaching_nothing(fact: Consumed, ledger: Ledger) -> list[Backward]:
@@ -116,6 +127,37 @@ def stands_idle(cohort: Cohort, ledger: Ledger, *, windows: int = IDLE_WINDOWS) 
     return cohort.life.windows_ever >= windows and not any(
         ledger.optimizers[owner].steps for owner in cohort.life.owners
     )
+
+
+def only_clears(optimizer: OptimizerLife, ledger: Ledger, *, windows: int = IDLE_WINDOWS) -> list[Cohort]:
+    """What an optimizer owns that wrote and cleared gradients so often and has never tried to step.
+
+    Nothing else has changed those weights either: no other optimizer, and not the program by hand.
+    """
+    if optimizer.steps or optimizer.discards < windows:
+        return []
+    cohorts = [cohort for cohort in ledger.cohorts.of(optimizer.owned) if cohort.life.first_write >= 0]
+    moved = any(_changed(cohort.life, ledger) for cohort in cohorts)
+    return [] if moved else cohorts
+
+
+def _changed(life: Life, ledger: Ledger) -> bool:
+    stepped = life.skipped_at >= 0 or any(ledger.optimizers[owner].steps for owner in life.owners)
+    return stepped or life.moved_at > life.first_write
+
+
+def moved_since(life: Life) -> bool:
+    """Whether the weights were changed outside of every step after the newest gradient was written."""
+    return life.moved_at > life.touched >= 0
+
+
+def updated_by_hand(life: Life) -> bool:
+    """Whether the program changed these weights itself once they had gradients.
+
+    Apart from those of every optimizer: what changes all weights of a model (swapping in an average,
+    clamping, loading) is no training.
+    """
+    return life.first_write >= 0 and life.updated_at > life.first_write
 
 
 def trainable_owned(optimizer: OptimizerLife, ledger: Ledger) -> ParameterSet:

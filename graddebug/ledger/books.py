@@ -24,6 +24,7 @@ from graddebug.records import (
     ParametersUnregistered,
     Site,
     TrainableChanged,
+    WeightsMoved,
 )
 
 _NOTHING: tuple[Fact, ...] = ()
@@ -36,15 +37,18 @@ class OptimizerLife:
 
     A window of an optimizer lies between two of its completed steps. ``counts`` maps a number of
     backwards to how many windows consumed that many; ``own_lines`` are the lines of the newest
-    backward that each of its steps consumed, each with whether that ran in eval mode.
+    backward that each of its steps consumed, each with whether that ran in eval mode. ``discards`` counts
+    the calls of its own ``zero_grad`` that threw away a finite gradient of a model in train mode.
     """
 
     __slots__ = (
         "called",
         "called_at",
         "counts",
+        "discards",
         "index",
         "last",
+        "last_discard",
         "last_nested",
         "last_tick",
         "own_lines",
@@ -61,6 +65,8 @@ class OptimizerLife:
         self.last_nested = False  # whether the last step ran around or inside of another
         self.counts: dict[int, int] = {}
         self.own_lines: set[tuple[Line | None, bool]] = set()
+        self.discards = 0
+        self.last_discard: GradientsCleared | None = None
         self.called = ""  # `opt` where the first clear or step says `opt.zero_grad()` or `opt.step()`
         self.called_at = -1
 
@@ -122,6 +128,7 @@ class Ledger:
             Clipped: self._clipped,
             OptimizerOwns: self._owns,
             TrainableChanged: self._trainable,
+            WeightsMoved: self._moved,
             ParametersUnregistered: self._unregister,
             OptimizerStep: self._step,
             OptimizerStepEnd: self._step_end,
@@ -214,7 +221,15 @@ class Ledger:
             elif life.old is not None:
                 self.lines_clearing_used.add(line_of(event.site or event.noticed_at))
             life.clear(event, self.tick)
+        if event.optimizer is not None and portions:
+            self._discarded(event, self.optimizer(event.optimizer), portions)
         return (Discarded(event, tuple(portions), inside),) if portions else _NOTHING
+
+    def _discarded(self, event: GradientsCleared, optimizer: OptimizerLife, portions: list[Portion]) -> None:
+        parts = [part for portion in portions for part in portion.fresh]
+        if not any(part.nonfinite or part.evaluated for part in parts):
+            optimizer.discards += 1
+            optimizer.last_discard = event
 
     def _edited(self, event: GradientsEdited) -> tuple[Fact, ...]:
         self._settle_open()
@@ -246,6 +261,15 @@ class Ledger:
     def _trainable(self, event: TrainableChanged) -> tuple[Fact, ...]:
         for cohort in self.cohorts.of(event.params):
             cohort.life.trainable = event.requires_grad
+        return _NOTHING
+
+    def _moved(self, event: WeightsMoved) -> tuple[Fact, ...]:
+        cohorts = self.cohorts.of(event.params)
+        apart = not any(cohort.life.owners for cohort in cohorts)
+        for cohort in cohorts:
+            cohort.life.moved_at = self.tick
+            if apart:
+                cohort.life.updated_at = self.tick
         return _NOTHING
 
     def _unregister(self, event: ParametersUnregistered) -> tuple[Fact, ...]:

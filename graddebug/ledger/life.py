@@ -108,8 +108,10 @@ class Life:
     Times are ticks of the ledger (one an event), -1 for never. ``fresh`` is what no step has used,
     ``old`` what one has. ``rescaled``: edited in place after it was consumed and before it was written
     again. ``edited``: assigned or edited by hand since it was cleared. ``zeroed``: cleared to zeros, not
-    None. ``windows_ever`` counts the windows (stretches between steps of any optimizer) in which a
-    backward wrote it, ``windows_since_clear`` those since it was last cleared.
+    None. ``windows_ever`` counts the windows (stretches between steps of any optimizer) in which a backward
+    wrote it, ``windows_since_clear`` those since it was last cleared; ``first_write`` is the first such
+    backward. ``moved_at``: the weights were changed outside of every step; ``updated_at``: likewise, apart
+    from those that an optimizer owns.
     """
 
     trainable: bool = True
@@ -124,6 +126,9 @@ class Life:
     windows_ever: int = 0
     windows_since_clear: int = 0
     last_window: int = -1
+    first_write: int = -1
+    moved_at: int = -1
+    updated_at: int = -1
     clipped_at: int = -1
     skipped_at: int = -1
     cleared_order: int = -1
@@ -145,6 +150,8 @@ class Life:
     def write(self, part: Contribution, *, window: int) -> None:
         """A backward accumulated into the gradient."""
         self.touched = part.at
+        if self.first_write < 0:
+            self.first_write = part.at
         self.tainted = part.nonfinite
         if window != self.last_window:
             self.last_window = window

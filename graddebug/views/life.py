@@ -27,6 +27,7 @@ from graddebug.records import (
     Site,
     StepEnd,
     TrainableChanged,
+    WeightsMoved,
 )
 from graddebug.views.columns import Column
 from graddebug.views.figures import number, seconds, several, size
@@ -200,6 +201,8 @@ class _Telling:
                 return "owns", Tone.DIM, line(owns)
             case TrainableChanged():
                 return "trainable", Tone.DIM, line(self._trainable(event))
+            case WeightsMoved():
+                return "moved", Tone.DIM, line(f"{self._named(event.params)} changed outside of every step")
             case ParametersUsed():
                 return "first use", Tone.DIM, line(f"{self._named(event.params)} ran with gradients on")
             case GraphReleased():

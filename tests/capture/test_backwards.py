@@ -75,6 +75,7 @@ def test_autograd_grad_writes_nothing() -> None:
         slope.square().sum().backward()
     inner, outer = seen.of(Backward)
     assert (inner.accumulates, inner.create_graph, inner.written) == (False, True, ())
+    assert inner.forwards == tuple(forward.order for forward in seen.of(Forward))
     assert outer.accumulates
     assert seen.names(outer.written) == ["0.weight"]
 

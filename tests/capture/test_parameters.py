@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 import graddebug
-from graddebug.records import Backward, OptimizerOwns, ParametersUnregistered, TrainableChanged
+from graddebug.records import (
+    Backward,
+    OptimizerOwns,
+    ParametersUnregistered,
+    ParametersUsed,
+    TrainableChanged,
+)
 from tests.capture.observing import mlp, observe
 
 
@@ -162,3 +168,16 @@ def test_modules_in_a_dict_have_names_of_their_own() -> None:
                 optimizer.step()
     (finding,) = run.findings
     assert finding.parameters == ("nets['a'].weight", "nets['a'].bias", "nets['b'].weight", "nets['b'].bias")
+
+
+def test_a_module_without_gradient_is_told_once_a_window() -> None:
+    """Until it gets one; the others are told once."""
+    model = nn.ModuleList([nn.Linear(4, 2), nn.Linear(4, 2)])
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with observe(model) as seen:
+        for step in range(5):
+            outputs = [layer(torch.ones(3, 4)).sum() for layer in model]
+            outputs[0].backward() if step < 3 else sum(outputs).backward()
+            optimizer.step()
+    told = [seen.names(event.params)[0] for event in seen.of(ParametersUsed)]
+    assert told == ["0.weight", *["1.weight"] * 4]

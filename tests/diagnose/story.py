@@ -27,6 +27,7 @@ from graddebug.records import (
     Severity,
     Site,
     TrainableChanged,
+    WeightsMoved,
 )
 
 _SOURCES = {
@@ -144,6 +145,10 @@ class Story:
         self.graded |= set(self.set(params))
         self.zero -= set(self.set(params))
         self.tell(GradientsEdited, params=self.set(params), how=how, noticed_at=site(42))
+
+    def move(self, params: Collection[str] | None = None) -> None:
+        """Weights are changed by hand."""
+        self.tell(WeightsMoved, params=self.set(params))
 
     def clip(self, params: Collection[str] | None = None, *, at: int = 42, **fields: Any) -> None:
         """``clip_grad_norm_`` runs."""

@@ -108,7 +108,8 @@ class DiscardedGradient(Rule):
         if not alike:
             return None
         if fact.backwards == 1:
-            return self._loop(fact, story, alike, ledger)
+            alike = [waste for waste in alike if not _first_pass(waste, ledger)]
+            return self._loop(fact, story, alike, ledger) if alike else None
         return self._tail(fact, story, alike, fact.backwards, ledger)
 
     def _loop(self, fact: Consumed, story: _Story, wasted: list[_Waste], ledger: Ledger) -> Claims:
@@ -170,6 +171,12 @@ def _waste(event: GradientsCleared, portions: list[Portion]) -> _Waste | None:
     count = max(sum(part.count for part in portion.fresh) for portion in portions)
     params = tuple(sorted(index for portion in portions for index in portion.members))
     return _Waste(parts[0].line, count, max(parts, key=lambda part: part.at), event, params)
+
+
+def _first_pass(waste: _Waste, ledger: Ledger) -> bool:
+    """The weights were moved by hand after that backward: its gradient was used, as in SAM's first pass."""
+    moved = sum(ledger.cohorts.life(index).moved_at > waste.newest.at for index in waste.params)
+    return 2 * moved >= len(waste.params)
 
 
 def _two_pass(number: int, wasted: list[_Waste], ledger: Ledger) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.causes import first_own
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Consumed, Contribution, Ledger, Portion
@@ -64,7 +65,8 @@ def _leftover(portion: Portion, fact: Consumed, ledger: Ledger) -> _Leftover | N
 def _claim(
     fact: Consumed, foreign: list[tuple[Portion, Contribution, Contribution, int]], ledger: Ledger
 ) -> Claim:
-    _, leftover, own, other = foreign[0]
+    portion, leftover, own, other = foreign[0]
+    first = first_own(portion.fresh, fact.optimizer.index, ledger)[0] or own
     name, owner = ledger.optimizer_name(fact.optimizer.index), ledger.optimizer_name(other)
     theirs, mine = quoted(leftover.site, "backward()"), quoted(own.site, "backward()")
     return Claim(
@@ -74,7 +76,7 @@ def _claim(
             f"`{owner}` stepped "
             f"with it, and what was left was added to the gradients of {mine}."
         ),
-        fix=f"Call `{name}.zero_grad()` right before {mine}.",
+        fix=f"Call `{name}.zero_grad()` right before {quoted(first.site, 'backward()')}.",
         roles=roles(foreign_backward=leftover.site, backward=own.site, step=fact.step.site),
         parameters=tuple(sorted(p for portion, *_ in foreign for p in portion.members)),
         evidence={"foreign_backwards": leftover.count, "own_backwards": own.count, "made_for": owner},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, quoted, size, times
-from graddebug.ledger import Ledger
+from graddebug.ledger import Ledger, Line, line_of
 from graddebug.records import Backward, Forward, GraphReleased, RunEnd, Severity, Site
 
 _REMEMBERED_FORWARDS = 1024
@@ -51,9 +51,10 @@ class GraphWithoutBackward(Rule):
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
         self._sites: dict[int, tuple[str, Site | None]] = {}
-        self._streaks: dict[str, _Streak] = {}
+        self._streaks: dict[tuple[str, Line | None], _Streak] = {}
         self._trains: set[str] = set()
         self._trains_in_eval: set[str] = set()
+        self._attacks: set[tuple[str, str, str]] = set()
 
     def on_forward(self, event: Forward, ledger: Ledger) -> Claims:
         """Remember forwards in eval mode that built a graph."""
@@ -68,19 +69,25 @@ class GraphWithoutBackward(Rule):
     def on_backward(self, event: Backward, ledger: Ledger) -> Claims:
         """A backward through a forward in eval mode: the program wants that graph."""
         if self._sites:
-            for forward in event.forwards:
-                if forward in self._sites:
-                    module, _ = self._sites[forward]
+            known = (self._sites[forward] for forward in event.forwards if forward in self._sites)
+            for module, site in known:
+                if event.accumulates:
                     self._trains_in_eval.add(module)
-                    self._streaks.pop(module, None)
+                elif site is not None:  # an attack, a saliency map: what that function computes is wanted
+                    self._attacks.add((module, site.file, site.function))
         return None
+
+    def _wanted(self, module: str, site: Site | None) -> bool:
+        """Whether the program runs backward through such graphs, though not through each of them."""
+        attack = site is not None and (module, site.file, site.function) in self._attacks
+        return attack or module in self._trains_in_eval
 
     def on_graph_released(self, event: GraphReleased, ledger: Ledger) -> Claims:
         """Count graphs that died unused."""
         module, site = self._sites.pop(event.forward, (event.module, None))
-        if event.training or module in self._trains_in_eval:
+        if event.training or self._wanted(module, site):
             return None
-        streak = self._streaks.setdefault(module, _Streak())
+        streak = self._streaks.setdefault((module, line_of(site)), _Streak())
         streak.released += 1
         streak.saved_bytes = max(streak.saved_bytes, event.saved_bytes or 0)
         streak.step, streak.site = event.step, site or streak.site
@@ -90,10 +97,12 @@ class GraphWithoutBackward(Rule):
 
     def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
         """Modules that were only ever in eval mode."""
-        waiting = [
-            m for m, s in self._streaks.items() if s.released >= self.forwards and m not in self._trains
+        return [
+            _claim(module, streak)
+            for (module, _), streak in self._streaks.items()
+            if streak.released >= self.forwards and module not in self._trains
+            if not self._wanted(module, streak.site)
         ]
-        return [_claim(module, self._streaks[module]) for module in waiting]
 
 
 def _claim(module: str, streak: _Streak) -> Claim:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graddebug.diagnose.causes import IDLE_WINDOWS, stands_idle
+from graddebug.diagnose.causes import IDLE_WINDOWS, only_clears, stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import place, quoted
+from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger, OptimizerLife
-from graddebug.records import Backward, ParameterSet, Severity
+from graddebug.records import Backward, ParameterSet, RunEnd, Severity
 
 
 class IdleOptimizer(Rule):
@@ -44,6 +44,14 @@ class IdleOptimizer(Rule):
         idle = ((other, self._waiting(other, ledger)) for other in waiting)
         claims = (self._claim(fact, other, cohorts, ledger) for other, cohorts in idle if cohorts)
         return [claim for claim in claims if claim]
+
+    def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
+        """A loop that clears and runs backward, and has lost its step."""
+        if event.reason != "finished":
+            return None
+        silent = [o for o in ledger.never_stepped.values() if o.index not in self._claims]
+        idle = ((optimizer, only_clears(optimizer, ledger, windows=self.windows)) for optimizer in silent)
+        return [_never(event, optimizer, cohorts, ledger) for optimizer, cohorts in idle if cohorts]
 
     def _waiting(self, other: OptimizerLife, ledger: Ledger) -> list[Cohort]:
         """What it owns, is written often, and no optimizer that steps owns too."""
@@ -93,6 +101,26 @@ def _claim(
         parameters=tuple(sorted(p for cohort in cohorts for p in cohort.members)),
         evidence={"windows": windows},
         anchor=("backward",),
+        topic=name,
+    )
+
+
+def _never(event: RunEnd, idle: OptimizerLife, cohorts: list[Cohort], ledger: Ledger) -> Claim:
+    members = tuple(sorted(p for cohort in cohorts for p in cohort.members))
+    name, backward = ledger.optimizer_name(idle.index), _meant(members, ledger)
+    site = backward.site if backward else None
+    clear = quoted(idle.last_discard.site if idle.last_discard else None, "zero_grad()")
+    return Claim(
+        step=event.step,
+        message=(
+            f"`{name}` never stepped in the whole run: {clear} "
+            f"cleared what {quoted(site, 'backward()')} wrote {times(idle.discards, 'time')}, and "
+            f"{PARAMETERS} are what they were at the beginning."
+        ),
+        fix=f"Call `{name}.step()` after {quoted(site, 'backward()')}.",
+        roles=roles(backward=site, zero_grad=idle.last_discard.site if idle.last_discard else None),
+        parameters=members,
+        evidence={"cleared_unused": idle.discards},
         topic=name,
     )
 

@@ -63,7 +63,10 @@ class IdleParameterMoved(Rule):
             idle if self._written.get(event.optimizer) else ()
         )  # a step with nothing new is another finding
         name = ledger.optimizer_name(event.optimizer)
-        return [_claim(begin, name, params, frozen=params is frozen) for params in (frozen, idle) if params]
+        zeros = tuple(p for p in idle if p in begin.zero)
+        used = tuple(p for p in idle if p not in begin.zero)
+        told = (("frozen", frozen), ("idle", zeros), ("used", used))
+        return [_claim(begin, name, params, kind) for kind, params in told if params]
 
 
 def _stale(parameter: int, optimizer: int, ledger: Ledger) -> bool:
@@ -72,28 +75,32 @@ def _stale(parameter: int, optimizer: int, ledger: Ledger) -> bool:
     return old is not None and optimizer in old.users and old.users[optimizer].times > 1
 
 
-def _claim(begin: OptimizerStep, name: str, params: ParameterSet, *, frozen: bool) -> Claim:
-    why = (
-        "although requires_grad is False: an old gradient is still there"
-        if frozen
-        else "without a new gradient: no backward wrote one since the step before, but a gradient of "
-        "zeros is still there"
-    )
-    fix = (
-        f"When you freeze them, set their `.grad` to None or take them out of `{name}`."
-        if frozen
-        else f"Let `{name}.zero_grad()` set gradients to None (set_to_none=True), so that the step skips "
-        "them."
-    )
+_NO_NEW = "without a new gradient: no backward wrote one since the step before, but "
+_WHY = {
+    "frozen": "although requires_grad is False: an old gradient is still there",
+    "idle": _NO_NEW + "a gradient of zeros is still there",
+    "used": _NO_NEW + "one that was used before is still there",
+}
+
+
+def _fix(kind: str, name: str) -> str:
+    if kind == "frozen":
+        return f"When you freeze them, set their `.grad` to None or take them out of `{name}`."
+    if kind == "used":
+        return f"Call `{name}.zero_grad()` before the next backward: the step skips what has no gradient."
+    return f"Let `{name}.zero_grad()` set gradients to None (set_to_none=True), so that the step skips them."
+
+
+def _claim(begin: OptimizerStep, name: str, params: ParameterSet, kind: str) -> Claim:
     return Claim(
         step=begin.step,
         message=(
-            f"`{name}.step()` ({place(begin.site)}) moved {PARAMETERS} {why}, "
-            "and momentum or weight decay acts on it."
+            f"`{name}.step()` ({place(begin.site)}) moved {PARAMETERS} {_WHY[kind]}, "
+            f"and {'the step applies it again' if kind == 'used' else 'momentum or weight decay acts on it'}."
         ),
-        fix=fix,
+        fix=_fix(kind, name),
         roles=roles(step=begin.site),
         parameters=params,
-        evidence={"moved": len(params), "frozen": frozen},
-        variant="frozen" if frozen else "idle",
+        evidence={"moved": len(params), "frozen": kind == "frozen"},
+        variant=kind,
     )

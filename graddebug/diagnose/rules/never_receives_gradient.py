@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import replaced
+from collections.abc import Iterable
+
+from graddebug.diagnose.causes import IDLE_WINDOWS, replaced
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife
-from graddebug.records import ParameterSet, ParametersUsed, Severity
+from graddebug.records import OptimizerStep, ParameterInfo, ParametersUsed, RunEnd, Severity
 
 
 class NeverReceivesGradient(Rule):
@@ -32,90 +34,121 @@ class NeverReceivesGradient(Rule):
         "features = self.encoder(x)             # right\n"
         "return self.head(features)\n"
     )
-    options = ("windows_after_forward", "windows_without_forward")
-    windows_after_forward = 3
-    windows_without_forward = 20
+    options = ("windows", "windows_at_end")
+    #: A loss term that begins later, a module that is trained later: a warm-up has so many windows.
+    windows = IDLE_WINDOWS
+    #: In a whole run nothing more can follow.
+    windows_at_end = 3
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        self._known: dict[int, frozenset[int]] = {}
-        self._used: set[int] = set()
-        self._due: dict[tuple[int, int], set[int]] = {}
+        self._ran: dict[int, tuple[int, int]] = {}
+        self._told: set[tuple[int, bool]] = set()
 
     def on_parameters_used(self, event: ParametersUsed, ledger: Ledger) -> Claims:
-        """Their modules run: a gradient should come within a few windows."""
-        self._used.update(event.params)
-        for optimizer in ledger.optimizers.values():
-            params = self._known.get(optimizer.index, frozenset()).intersection(event.params)
-            self._expect(optimizer.index, optimizer.steps + self.windows_after_forward - 1, params)
+        """Count the windows in which their modules ran."""
+        for index in event.params:
+            window, count = self._ran.get(index, (-1, 0))
+            if window != ledger.window:
+                self._ran[index] = (ledger.window, count + 1)
         return None
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
-        """Look at those whose time is up."""
-        index = fact.optimizer.index
-        if len(self._known.get(index, ())) != len(fact.optimizer.owned):
-            self._learn(fact)
-        due = self._due.pop((index, fact.number), None)
-        return self._judge(fact, due, ledger) if due else None
-
-    def _learn(self, fact: Consumed) -> None:
-        """An optimizer owns parameters that it did not own before."""
-        index, owned = fact.optimizer.index, frozenset(fact.optimizer.owned)
-        new = owned - self._known.get(index, frozenset())
-        self._known[index] = owned
-        self._expect(index, fact.number + self.windows_without_forward - 1, new - self._used)
-        self._expect(index, fact.number + self.windows_after_forward - 1, new & self._used)
-
-    def _expect(self, optimizer: int, number: int, params: frozenset[int]) -> None:
-        if params:
-            self._due.setdefault((optimizer, number), set()).update(params)
-
-    def _judge(self, fact: Consumed, due: set[int], ledger: Ledger) -> Claims:
-        cohorts = ledger.cohorts.of(fact.optimizer.owned)
-        waiting = {p for c in cohorts if c.life.touched < 0 for p in c.members} & due
-        if not waiting:
+        """Tell what ran often enough; what did not run may be trained, or chosen, later."""
+        if fact.number + 1 < self.windows:
             return None
-        if _nothing_written(fact.optimizer, ledger):
-            self._expect(fact.optimizer.index, fact.number + self.windows_after_forward, frozenset(waiting))
-            return None
-        explained = replaced(ledger)
-        silent = [p for p in sorted(waiting) if ledger.cohorts.life(p).trainable and p not in explained]
-        ran = tuple(p for p in silent if p in self._used)
-        idle = tuple(p for p in silent if p not in self._used)
+        silent = self._silent(fact.optimizer, ledger, windows=self.windows)
+        cut = self._new([p for p in silent if self._count(p) >= self.windows], ledger, ran=True)
+        idle = self._new([p for p in silent if not self._count(p)], ledger, ran=False)
+        told = ((cut, True, None), (idle, False, Severity.NOTE))
         return [
-            _claim(fact, params, ledger, ran=params is ran, windows=fact.number + 1)
-            for params in (ran, idle)
+            _claim(fact.step, params, ledger, ran=ran, windows=self.windows, severity=severity)
+            for params, ran, severity in told
             if params
         ]
 
+    def _new(self, params: list[int], ledger: Ledger, *, ran: bool) -> list[int]:
+        """Those of which this was not told yet, and that no other finding explains."""
+        new = [index for index in params if (index, ran) not in self._told]
+        self._told.update((index, ran) for index in new)
+        explained = replaced(ledger) if new else frozenset()
+        return [index for index in new if index not in explained]
 
-def _nothing_written(optimizer: OptimizerLife, ledger: Ledger) -> bool:
-    return all(cohort.life.touched < 0 for cohort in ledger.cohorts.of(optimizer.owned))
+    def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
+        """What never got a gradient in the whole run."""
+        claims = []
+        for optimizer in ledger.optimizers.values():
+            step, windows = optimizer.last, optimizer.steps
+            if step is None:
+                continue
+            silent = self._silent(optimizer, ledger, windows=self.windows_at_end)
+            cut = [index for index in silent if self._count(index) >= self.windows_at_end]
+            if new := self._new(cut, ledger, ran=True):
+                claims.append(_claim(step, new, ledger, ran=True, windows=windows))
+            idle = [p for p in silent if not self._count(p) and (p, False) in self._told]
+            if never := _trained_in_no_row(idle, ledger):
+                claims.append(_claim(step, never, ledger, ran=False, windows=windows))
+        return claims
+
+    def _count(self, index: int) -> int:
+        return self._ran.get(index, (-1, 0))[1]
+
+    def _silent(self, optimizer: OptimizerLife, ledger: Ledger, *, windows: int) -> list[int]:
+        """Trainable, owned and never written, while others of the optimizer were in so many windows."""
+        cohorts = ledger.cohorts.of(optimizer.owned)
+        silent = [c for c in cohorts if c.life.touched < 0 and c.life.trainable]
+        if not silent or max(cohort.life.windows_ever for cohort in cohorts) < windows:
+            return []
+        return sorted(p for cohort in silent for p in cohort.members)
 
 
-def _claim(fact: Consumed, params: ParameterSet, ledger: Ledger, *, ran: bool, windows: int) -> Claim:
-    name = ledger.optimizer_name(fact.optimizer.index)
+def _trained_in_no_row(params: list[int], ledger: Ledger) -> list[int]:
+    """Without those in a row of alike (experts, layers that may be dropped) of which one is trained."""
+    if not params:
+        return []
+    trained = {_row(info) for info in ledger.parameters if ledger.cohorts.life(info.index).touched >= 0}
+    explained = replaced(ledger)
+    return [p for p in params if _row(ledger.parameters[p]) not in trained and p not in explained]
+
+
+def _row(info: ParameterInfo) -> tuple[str, tuple[int, ...]]:
+    """What names that differ in numbers only have in common: ``experts.0.weight``, ``experts.3.weight``."""
+    return ".".join("#" if part.isdigit() else part for part in info.name.split(".")), info.shape
+
+
+def _claim(
+    step: OptimizerStep,
+    params: Iterable[int],
+    ledger: Ledger,
+    *,
+    ran: bool,
+    windows: int,
+    severity: Severity | None = None,
+) -> Claim:
+    name = ledger.optimizer_name(step.optimizer)
     message = (
         f"`{name}` owns {PARAMETERS}, but no backward wrote a gradient there in {times(windows, 'window')}: "
         + (
             "the modules ran forward, so their output is cut off from the loss or not used."
             if ran
-            else "the modules did not run forward at all."
+            else "the modules did not run forward with gradients enabled."
         )
     )
     fix = (
         "Look for a `detach()`, a `no_grad` block or a non-differentiable op between these modules and "
         "the loss."
         if ran
-        else f"Call the modules in the forward, or take them out of `{name}` or freeze them."
+        else f"Call the modules in the forward (not under `no_grad`), or take them out of `{name}` or freeze "
+        "them."
     )
     return Claim(
-        step=fact.step.step,
+        step=step.step,
         message=message,
         fix=fix,
-        roles=roles(step=fact.step.site),
-        parameters=params,
+        roles=roles(step=step.site),
+        parameters=tuple(params),
         evidence={"windows": windows, "ran_forward": ran},
+        severity=severity,
         variant="ran" if ran else "idle",
         anchor=("step",),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
-from graddebug.ledger import AddedToNonfinite, Contribution, Ledger, OptimizerLife, Portion
+from graddebug.ledger import AddedToNonfinite, Contribution, Ledger, OptimizerLife, Portion, line_of
 from graddebug.records import Severity
 
 
@@ -36,24 +36,45 @@ class NonfiniteGradientKept(Rule):
     )
 
     def on_added_to_nonfinite(self, fact: AddedToNonfinite, ledger: Ledger) -> Claims:
-        """Judge whether the bad gradient's window was over."""
-        kept = [portion for portion in fact.portions if _window_over(portion, ledger)]
-        if not kept or fact.event.parent is not None:
+        """Judge whether the bad gradient's window was over, and the next one of its own has begun."""
+        if fact.event.parent is not None:
+            return None
+        kept = [portion for portion in fact.portions if _kept(fact, portion, ledger)]
+        if not kept:
             return None
         bad = next(part for part in kept[0].fresh if part.nonfinite)
         owner = next(iter(kept[0].life.owners), None)
         return [_claim(fact, kept, bad, ledger.optimizer_name(owner) if owner is not None else "optimizer")]
 
 
-def _window_over(portion: Portion, ledger: Ledger) -> bool:
-    """Clipped, or refused by its step, or as many backwards as the optimizer usually needs."""
+def _kept(fact: AddedToNonfinite, portion: Portion, ledger: Ledger) -> bool:
+    """Whether the bad gradient's window was over, and this backward is the next one made for its step.
+
+    Another network's backward that runs through the parameters adds to the leftover, too, and harms nobody
+    if it is cleared before their own.
+    """
+    own = _own(portion, ledger)
+    return line_of(fact.event.site) in {part.line for part in own} and _window_over(portion, own, ledger)
+
+
+def _own(portion: Portion, ledger: Ledger) -> list[Contribution]:
+    """What was made for a step of the parameters' own optimizer."""
     life = portion.life
-    written = max(part.at for part in portion.fresh)
+    owners = [ledger.optimizers[owner] for owner in life.owners]
+    if any(owner.own_lines for owner in owners):
+        return [part for part in portion.fresh if any(owner.steps_after(part) for owner in owners)]
+    refused = max(life.skipped_at, life.clipped_at)  # it has never stepped: what was there when it should
+    return [part for part in portion.fresh if part.at < refused]
+
+
+def _window_over(portion: Portion, own: list[Contribution], ledger: Ledger) -> bool:
+    """Refused by its step, or as many backwards as are usual; while that is not known, clipped."""
+    life = portion.life
+    written = max(part.at for part in own)
     usual = _usual(ledger.optimizers[o] for o in life.owners) if life.owners else None
-    count = sum(part.count for part in portion.fresh)
-    if usual is not None and count < usual:
-        return False
-    return life.clipped_at > written or life.skipped_at > written or usual is not None
+    if usual is not None:
+        return life.skipped_at > written or sum(part.count for part in portion.fresh) >= usual
+    return life.skipped_at > written or life.clipped_at > written
 
 
 def _usual(owners: Iterable[OptimizerLife]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import origin, replaced
+from graddebug.diagnose.causes import origin, replaced, updated_by_hand
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import names, quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger
@@ -46,7 +46,11 @@ class ParameterWithoutOptimizer(Rule):
         """At each step, look at what nobody owns."""
         if not ledger.unowned or not fact.written:  # a step with nothing new is another finding
             return None
-        left_out = [c for c in ledger.unowned if c.life.trainable and c.life.windows_ever >= self.windows]
+        left_out = [
+            c
+            for c in ledger.unowned
+            if c.life.trainable and c.life.windows_ever >= self.windows and not updated_by_hand(c.life)
+        ]
         if not left_out:
             return None
         params = self._beside_owned(left_out, fact, ledger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import inside_wrapper
+from graddebug.diagnose.causes import first_own, inside_wrapper
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, sentence, the_clear, times
 from graddebug.ledger import Consumed, Contribution, Ledger, Old, Portion, count_of
@@ -51,8 +51,13 @@ class StaleGradient(Rule):
 
 
 def _used(portion: Portion, optimizer: int) -> bool:
-    """By this optimizer, or by another one and written on top since."""
-    return portion.old is not None and (optimizer in portion.old.users or bool(portion.fresh))
+    """By this optimizer, or by another one and written on top since.
+
+    What was changed by hand since, with no backward on top, is what the program put there (``grad.copy_``).
+    """
+    if portion.old is None or (portion.rescaled and not portion.fresh):
+        return False
+    return optimizer in portion.old.users or bool(portion.fresh)
 
 
 def _claim(fact: Consumed, stale: list[Portion], ledger: Ledger) -> Claim:
@@ -109,22 +114,27 @@ def _fix(
 ) -> str:
     name = ledger.optimizer_name(fact.optimizer.index)
     several = count_of(worst.fresh) > 1  # a clear before each of several backwards would lose them
-    where = (
-        f"right after {quoted(fact.step.site, 'step()')}"
-        if several
-        else f"before {quoted(newest.site, 'backward()')}"
-    )
+    where = _where(fact, worst, newest, ledger, several=several)
     elsewhere = _partial_clear(fact, members, ledger)
     if elsewhere is not None:
         call = sentence(the_clear(elsewhere))
         return f"{call} clears only part of what `{name}` owns: call `{name}.zero_grad()` {where}."
     seen = worst.life.last_clear
-    if seen is not None:
+    if seen is not None and seen.optimizer in (None, fact.optimizer.index):
         return (
             f"Clear the gradients once for each step: {the_clear(seen)} runs too seldom, move it into the "
             f"loop, {where}."
         )
     return f"Call `{name}.zero_grad()` {'once for each step, ' if several else ''}{where}."
+
+
+def _where(fact: Consumed, worst: Portion, newest: Contribution, ledger: Ledger, *, several: bool) -> str:
+    first, more = first_own(worst.fresh, fact.optimizer.index, ledger)
+    if more and first is not None:  # a clear right after the step would leave what comes from elsewhere
+        return f"before {'the first ' if first.count > 1 else ''}{quoted(first.site, 'backward()')}"
+    if several:
+        return f"right after {quoted(fact.step.site, 'step()')}"
+    return f"before {quoted(newest.site, 'backward()')}"
 
 
 def _partial_clear(fact: Consumed, members: tuple[int, ...], ledger: Ledger) -> GradientsCleared | None:

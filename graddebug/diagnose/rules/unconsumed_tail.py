@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import stands_idle
+from graddebug.diagnose.causes import moved_since, only_clears, stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Contribution, Ledger, OptimizerLife
@@ -41,10 +41,13 @@ class UnconsumedTail(Rule):
 
 
 def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim | None:
+    if only_clears(optimizer, ledger):  # it is told that it never steps
+        return None
     cohorts = [
         (cohort, parts)
         for cohort in ledger.cohorts.of(optimizer.owned)
         if not cohort.life.tainted and not stands_idle(cohort, ledger)
+        if optimizer.steps or not moved_since(cohort.life)  # a step that we cannot see: a compiled one
         if (parts := [p for p in cohort.life.fresh if _meant_for(p, optimizer, ledger)])
     ]
     if not cohorts:

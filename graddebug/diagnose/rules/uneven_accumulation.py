@@ -9,7 +9,7 @@ from itertools import pairwise
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, times
 from graddebug.ledger import Consumed, Ledger, newest_of
-from graddebug.records import OptimizerStep, RunEnd, Severity
+from graddebug.records import OptimizerStep, RunEnd, Severity, Site
 
 _RUNS = 2048  # a program whose windows keep changing is not uneven, it is varied: stop counting
 
@@ -94,13 +94,24 @@ def _judge(index: int, windows: _Windows, event: RunEnd, ledger: Ledger) -> Clai
             f"{period} steps "
             f"({number} times in this run)."
         ),
-        fix=(
-            "If that is not on purpose, count micro-batches over the whole run, or step and clear at the "
-            f"end of each epoch ({place(site)})."
-        ),
+        fix=_shorter(usual, other) if other < usual else _longer(site),
         roles=roles(step=site),
         evidence={"usual": usual, "outlier": other, "period": period, "outliers": number},
         topic=name,
+    )
+
+
+def _longer(site: Site | None) -> str:
+    return (
+        "If that is not on purpose, count micro-batches over the whole run, or step and clear at the "
+        f"end of each epoch ({place(site)})."
+    )
+
+
+def _shorter(usual: int, other: int) -> str:
+    return (
+        f"If the shorter window is an epoch's rest, divide its losses by its own {other}, not by {usual}, "
+        "so that it weighs like the others."
     )
 
 
@@ -115,7 +126,9 @@ def _regular_outliers(runs: list[tuple[int, int]]) -> tuple[int, int, int, int] 
         totals[count] += length
     if len(totals) != 2:
         return None
-    (usual, _), (other, number) = totals.most_common()
+    everywhere = totals + Counter({first[0]: 1} if first[0] in totals else {})
+    usual, other = sorted(totals, key=lambda count: (everywhere[count], count), reverse=True)
+    number = totals[other]
     places: list[int] = []
     at = 0
     for count, length in runs:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import origin, replaced
+from graddebug.diagnose.causes import origin, replaced, updated_by_hand
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger
-from graddebug.records import Clipped, Event, Severity
+from graddebug.records import Clipped, Event, Forward, ParameterSet, Severity
 
 
 class UnownedGradient(Rule):
@@ -37,12 +37,21 @@ class UnownedGradient(Rule):
     options = ("windows",)
     windows = 3
 
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self._roots: dict[str, ParameterSet] = {}
+        self._told = -1
+
+    def on_forward(self, event: Forward, ledger: Ledger) -> Claims:
+        """Learn which parameters lie in one watched module."""
+        self._roots[event.module] = event.params
+        return None
+
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """At each step, look at what nobody owns."""
         if not ledger.unowned or not fact.written:  # a step with nothing new is another finding
             return None
-        piles = self._piles(ledger, ledger.unowned)
-        return [_claim(piles, step=fact.step)] if piles else None
+        return self._tell(self._piles(ledger, ledger.unowned), ledger, step=fact.step)
 
     def on_clipped(self, event: Clipped, ledger: Ledger) -> Claims:
         """A clip that counts such gradients changes real ones."""
@@ -50,13 +59,33 @@ class UnownedGradient(Rule):
             return None
         clipped = frozenset(event.params)
         piles = [c for c in self._piles(ledger, ledger.unowned) if not clipped.isdisjoint(c.members)]
-        return [_claim(piles, step=event, clip=event)] if piles else None
+        return self._tell(piles, ledger, step=event, clip=event)
+
+    def _tell(
+        self, piles: list[Cohort], ledger: Ledger, *, step: Event, clip: Clipped | None = None
+    ) -> Claims:
+        """Once a window; a fixed network apart from the model in training."""
+        if not piles or self._told == ledger.window:
+            return None
+        self._told = ledger.window
+        apart = self._fixed_networks(ledger)
+        sides = [
+            [pile for pile in piles if apart.isdisjoint(pile.members) is beside] for beside in (True, False)
+        ]
+        return [_claim(side, step=step, clip=clip, apart=side is sides[1]) for side in sides if side]
+
+    def _fixed_networks(self, ledger: Ledger) -> frozenset[int]:
+        """Parameters of watched modules of which no optimizer owns anything: a target, a loss network."""
+        owned = {p for optimizer in ledger.optimizers.values() for p in optimizer.owned}
+        trained = {p for root in self._roots.values() if not owned.isdisjoint(root) for p in root}
+        return frozenset(p for root in self._roots.values() for p in root) - trained
 
     def _piles(self, ledger: Ledger, cohorts: tuple[Cohort, ...]) -> list[Cohort]:
         piles = [
             c
             for c in cohorts
             if c.life.windows_since_clear >= self.windows and c.life.trainable and c.life.fresh
+            if not updated_by_hand(c.life)
         ]
         explained = replaced(ledger) if piles else frozenset()
         return [
@@ -64,7 +93,14 @@ class UnownedGradient(Rule):
         ]
 
 
-def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None = None) -> Claim:
+_BESIDE = "Freeze them with `requires_grad_(False)`, or give them to an optimizer if they are to learn."
+_APART = (
+    "If that network is to stay as it is, compute with it under `torch.no_grad()`, or freeze it with "
+    "`requires_grad_(False)` where gradients must pass through it."
+)
+
+
+def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None, apart: bool) -> Claim:
     worst = max(piles, key=lambda cohort: cohort.life.windows_since_clear)
     newest = worst.life.newest
     site = newest.site if newest else None
@@ -81,11 +117,12 @@ def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None = None) -> 
     return Claim(
         step=step.step,
         message=message,
-        fix=("Freeze them with `requires_grad_(False)`, or give them to an optimizer if they are to learn."),
+        fix=_APART if apart else _BESIDE,
         roles=roles(backward=site, clip=clip.site) if clip else roles(backward=site),
         parameters=tuple(sorted(p for cohort in piles for p in cohort.members)),
         evidence={"windows_since_clear": windows, "backwards_in_gradient": worst.life.fresh_count}
         | ({"total_norm": clip.total_norm} if clip and clip.total_norm is not None else {}),
-        severity=Severity.ERROR if clip else None,
+        severity=Severity.ERROR if clip else Severity.NOTE if apart else None,
         anchor=("backward",),
+        variant="apart" if apart else "",
     )

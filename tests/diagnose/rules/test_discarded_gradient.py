@@ -147,6 +147,28 @@ def test_sam_with_one_backward_line_is_silent(tell: Tell) -> None:
     assert story.codes == []
 
 
+def one_helper(story: Story, *, moved: bool) -> Story:
+    for _ in range(6):
+        story.clear("optimizer")
+        story.backward()
+        story.clear("optimizer")
+        if moved:
+            story.move()
+        story.backward()
+        story.step()
+    return story
+
+
+def test_sam_through_one_helper_is_silent(tell: Tell) -> None:
+    """Both passes clear at one line, and the weights are moved with the first one's gradients."""
+    assert one_helper(tell(), moved=True).codes == []
+
+
+def test_a_helper_called_twice_for_nothing(tell: Tell) -> None:
+    """The twin: nothing was done with the first gradients."""
+    assert one_helper(tell(), moved=False).codes == ["GD102"]
+
+
 def test_clears_inside_a_step_are_silent(tell: Tell) -> None:
     """A closure may run and clear as often as it likes."""
     story = tell()

@@ -45,6 +45,21 @@ def test_wording(tell: Tell) -> None:
     )
 
 
+def test_the_fix_keeps_both_of_the_discriminators_own(tell: Tell) -> None:
+    """The clear belongs before the first backward that is meant for its step."""
+    story = tell(optimizers=GAN)
+    for _ in range(3):
+        story.backward(("D.weight",), at=50)
+        story.backward(("D.weight",), at=51)
+        story.step("opt_d", at=52)
+        story.clear("opt_d", at=53)
+        story.clear("opt_g")
+        story.backward(at=60)
+        story.step("opt_g", at=61)
+    fix = "Call `opt_d.zero_grad()` right before `loss.backward()` (train.py:50)."
+    assert story.found("GD104").fix == fix
+
+
 def test_leftover_cleared_before_the_backward_is_right(tell: Tell) -> None:
     """A GAN done right."""
     story = tell(optimizers=GAN)

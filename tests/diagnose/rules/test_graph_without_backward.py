@@ -57,6 +57,29 @@ def test_training_in_eval_mode_disproves_it(tell: Tell) -> None:
     assert story.codes == []
 
 
+def test_an_attack_in_eval_mode_is_right(tell: Tell) -> None:
+    """Gradients for an input, by ``torch.autograd.grad``, beside a clean forward that nobody needs."""
+    story = tell()
+    for _ in range(6):
+        attacked, clean = (story.forward(training=False, at=line) for line in (50, 51))
+        story.backward((), at=52, accumulates=False, forwards=(attacked,))
+        story.release(clean)
+        train(story, steps=1)
+    assert story.codes == []
+
+
+def test_an_evaluation_elsewhere_is_counted_by_its_own_line(tell: Tell) -> None:
+    """Two places: each counts its own forwards."""
+    story = tell()
+    train(story, steps=1)
+    evaluate(story, forwards=2)
+    for _ in range(2):
+        story.release(story.forward(training=False, at=75))
+    assert story.codes == []
+    evaluate(story, forwards=1)
+    assert story.found("GD304").evidence["forwards"] == 3
+
+
 def test_no_graph_is_right(tell: Tell) -> None:
     """Under no_grad nothing is built, nothing released."""
     story = tell()

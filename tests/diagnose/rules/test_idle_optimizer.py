@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.diagnose.story import Lines, Story, Tell, site
 
 TWO = {"g_optimizer": ("G",), "d_optimizer": ("D",)}
@@ -60,6 +64,58 @@ def test_the_backward_meant_for_it_is_named_once(tell: Tell, lines: Lines) -> No
         story.backward(at=60)
         story.step("g_optimizer", at=61)
     assert lines(story.found("GD112")) == {"backward": 50, "step": 51}
+
+
+def lost_step(story: Story, *, windows: int = 25, **backward: Any) -> Story:
+    for _ in range(windows):
+        story.clear("optimizer")
+        story.backward(**backward)
+    return story
+
+
+def test_a_loop_that_lost_its_step(tell: Tell, lines: Lines) -> None:
+    """It clears and runs backward; told at the end, and once."""
+    story = lost_step(tell("w"))
+    assert story.codes == []
+    story.end()
+    finding = story.found("GD112")
+    assert (story.codes, lines(finding)) == (["GD112"], {"backward": 41, "zero_grad": 39})
+    assert finding.message == (
+        "`optimizer` never stepped in the whole run: `optimizer.zero_grad()` (train.py:39) cleared what "
+        "`loss.backward()` (train.py:41) wrote 24 times, and w are what they were at the beginning."
+    )
+    assert finding.fix == "Call `optimizer.step()` after `loss.backward()` (train.py:41)."
+
+
+def test_weights_that_moved_were_stepped(tell: Tell) -> None:
+    """By hand, or by a step that cannot be seen."""
+    story = tell("w")
+    for _ in range(5):
+        lost_step(story, windows=5)
+        story.move()
+    story.end()
+    assert story.alarms == []
+
+
+@pytest.mark.parametrize("fields", [{"written_in_eval": (0,)}, {"nonfinite": (0,)}], ids=["eval", "NaN"])
+def test_gradients_that_are_not_for_a_step(tell: Tell, fields: dict[str, Any]) -> None:
+    """A look at a trained model, or batches that are all skipped."""
+    story = lost_step(tell("w"), **fields)
+    story.end()
+    assert story.alarms == []
+
+
+def test_a_wrapper_clears_and_its_base_steps(tell: Tell) -> None:
+    """Both own the parameters; one of them steps."""
+    story = tell(optimizers={"outer": ("w",), "base": ("w",)})
+    for _ in range(25):
+        story.clear("outer")
+        story.backward()
+        story.step("base")
+        story.clear("outer")
+        story.backward()
+    story.end()
+    assert "GD112" not in story.codes
 
 
 def test_a_loop_variable_is_no_name(tell: Tell) -> None:

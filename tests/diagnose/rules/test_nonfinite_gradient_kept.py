@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.diagnose.story import Lines, Story, Tell
 
 
@@ -81,3 +83,46 @@ def test_without_any_proof_it_waits(tell: Tell) -> None:
     for _ in range(3):
         story.backward(nonfinite=(0,))
     assert story.codes == []
+
+
+def gan(first_window_bad: bool, *, cleared: bool) -> Story:
+    story = Story({"opt_d": ["d"], "opt_g": ["g"]})
+    for window in range(4):
+        bad = window == (0 if first_window_bad else 2)
+        if cleared:
+            story.clear("opt_d")
+        story.backward(["d"], at=50, nonfinite=(0,) if bad else ())
+        story.step("opt_d", at=51, skipped=bad)
+        story.clear("opt_g")
+        for _ in range(2):
+            story.backward(["d", "g"], at=60, nonfinite=(0,) if bad else ())
+        story.step("opt_g", at=61)
+        if not cleared and not bad:
+            story.clear("opt_d")
+    return story
+
+
+@pytest.mark.parametrize("first_window_bad", [True, False])
+def test_another_networks_backward_may_add_to_what_is_cleared_later(first_window_bad: bool) -> None:
+    """The generator's backward runs through the discriminator, which clears before its own."""
+    assert gan(first_window_bad, cleared=True).alarms == []
+
+
+@pytest.mark.parametrize("first_window_bad", [True, False])
+def test_the_leftover_is_found_at_the_discriminators_own_backward(first_window_bad: bool) -> None:
+    """The twin: nobody clears after the refused step."""
+    story = gan(first_window_bad, cleared=False)
+    (role,) = story.found("GD111").roles
+    assert role.site.line == 50
+
+
+def test_two_backwards_for_one_step(tell: Tell) -> None:
+    """A discriminator's loss on real and on fake data: the second of them is the one known by its step."""
+    story = tell()
+    for bad in (False, True, True):
+        story.backward(at=50, nonfinite=(0,) if bad else ())
+        story.backward(at=52, nonfinite=(0,) if bad else ())
+        if not bad:
+            story.step()
+            story.clear("optimizer")
+    assert story.codes == ["GD111"]

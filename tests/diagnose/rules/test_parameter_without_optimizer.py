@@ -47,6 +47,23 @@ def test_wording(tell: Tell) -> None:
     )
 
 
+def test_parameters_updated_by_hand_are_right(tell: Tell) -> None:
+    """A multiplier that the program moves itself, beside an optimizer."""
+    story = tell(**PARTS)
+    for _ in range(9):
+        train(story, steps=1)
+        story.move(("body.weight", "body.bias"))
+    assert story.codes == []
+
+
+def test_initialised_by_hand_before_training(tell: Tell) -> None:
+    """The twin: what was changed before the first gradient has learnt nothing."""
+    story = tell(**PARTS)
+    story.move(("body.weight", "body.bias"))
+    train(story, steps=3)
+    assert story.codes == ["GD201"]
+
+
 def test_another_module_that_nobody_trains_is_right(tell: Tell) -> None:
     """A loss network or a target: all of it is in no optimizer."""
     story = tell(**PARTS)

@@ -143,6 +143,47 @@ def test_momentum_kept_in_the_gradient_is_a_note(tell: Tell) -> None:
     assert "scaled by hand in between" in finding.message
 
 
+def test_a_gradient_filled_by_hand_is_right(tell: Tell) -> None:
+    """``grad.copy_(new)`` into the used one: no backward wrote on top, so nothing of it is left."""
+    story = tell()
+    story.backward()
+    for _ in range(3):
+        story.step()
+        story.edit()
+    assert story.codes == []
+
+
+GAN = {"opt_d": ("D",), "opt_g": ("G",)}
+
+
+def test_the_fix_for_a_discriminator_comes_after_the_generators_backward(tell: Tell) -> None:
+    """Right after its step the generator's gradient is still to come."""
+    story = tell(optimizers=GAN)
+    for _ in range(3):
+        story.backward(("D",), at=50)
+        story.backward(("D",), at=51)
+        story.step("opt_d", at=52)
+        story.clear("opt_g")
+        story.backward(at=60)
+        story.step("opt_g", at=61)
+    assert (
+        story.found("GD101").fix
+        == "Call `opt_d.zero_grad()` once for each step, before `loss.backward()` (train.py:50)."
+    )
+
+
+def test_another_optimizers_clear_is_not_to_be_moved(tell: Tell) -> None:
+    """It clears shared parameters for its own step."""
+    story = tell(optimizers={"opt": ("w",), "opt_info": ("w", "q")})
+    story.clear("opt_info")
+    story.backward()
+    story.clear("opt_info")
+    for _ in range(2):
+        story.backward()
+        story.step("opt")
+    assert story.found("GD101").fix == "Call `opt.zero_grad()` before `loss.backward()` (train.py:41)."
+
+
 def test_unscaling_after_the_backward_is_no_excuse(tell: Tell) -> None:
     """An edit after the write on top of a used gradient does not make it a memory."""
     story = tell()

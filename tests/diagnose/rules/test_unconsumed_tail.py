@@ -35,6 +35,15 @@ def test_an_optimizer_that_never_stepped_is_said(tell: Tell) -> None:
     assert story.found("GD109").message.endswith("no step used them. `optimizer` has never stepped.")
 
 
+def test_a_step_that_cannot_be_seen_is_none_that_is_missing(tell: Tell) -> None:
+    """It was compiled: no event, but the weights moved."""
+    story = tell()
+    story.backward()
+    story.move()
+    story.end()
+    assert story.codes == []
+
+
 def test_full_windows_leave_nothing(tell: Tell) -> None:
     """The nearest correct program."""
     story = tell()

@@ -28,6 +28,15 @@ def test_tail_carried_into_the_next_epoch(tell: Tell, lines: Lines) -> None:
     )
 
 
+def test_an_epochs_short_rest_is_told_as_the_shorter_one(tell: Tell) -> None:
+    """As often as the full window: the larger number is the usual one."""
+    story = tell()
+    windows(story, [4, 3, 4, 3, 4, 3])
+    finding = story.found("GD110")
+    assert "uses 4 backwards each time, but 3 every 2 steps" in finding.message
+    assert finding.fix.startswith("If the shorter window is an epoch's rest, divide its losses by its own 3")
+
+
 @pytest.mark.parametrize(
     "counts",
     [[4] * 12, [3, 1, 4, 2, 4, 5, 1], [1, 4, 4, 4, 4], [4, 4, 2], [4, 4, 6, 4, 6, 4, 4, 4, 6]],

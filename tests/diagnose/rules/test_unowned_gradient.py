@@ -57,6 +57,68 @@ def test_clip_that_counts_them_is_an_error(tell: Tell) -> None:
     assert finding.evidence["total_norm"] == 9.5
 
 
+def test_a_clip_and_its_step_count_once(tell: Tell) -> None:
+    """One window is one sighting."""
+    story = tell(**PARTS)
+    train(story, steps=6, clip=True)
+    assert story.found("GD106").count == 4
+
+
+def fixed_network(story: Story, *, windows: int, clip: bool = False, owned: bool = False) -> None:
+    for _ in range(windows):
+        story.clear("optimizer")
+        story.forward(("head.weight",), module="q")
+        story.forward((("head.weight",) if owned else ()) + ("backbone.weight",), module="target")
+        story.backward()
+        if clip:
+            story.clip()
+        story.step()
+
+
+def test_a_network_of_which_nobody_trains_anything_is_a_note(tell: Tell) -> None:
+    """A target that is copied now and then, a loss network: gradients there are a waste on purpose."""
+    story = tell(**PARTS)
+    fixed_network(story, windows=9)
+    finding = story.found("GD106")
+    assert (finding.severity, "no_grad" in finding.fix) == (Severity.NOTE, True)
+
+
+def test_part_of_a_trained_network_is_a_warning(tell: Tell) -> None:
+    """The twin: the head in the same module is trained."""
+    story = tell(**PARTS)
+    fixed_network(story, windows=9, owned=True)
+    assert story.found("GD106").severity is Severity.WARNING
+
+
+def test_a_clip_counts_a_fixed_network_too(tell: Tell) -> None:
+    """Real gradients are shrunk, whatever the network is for."""
+    story = tell(**PARTS)
+    fixed_network(story, windows=9, clip=True)
+    assert story.found("GD106").severity is Severity.ERROR
+
+
+def test_weights_that_the_program_updates_itself_are_right(tell: Tell) -> None:
+    """A target network that follows by an average."""
+    story = tell(**PARTS)
+    for _ in range(9):
+        story.clear("optimizer")
+        story.backward()
+        story.step()
+        story.move(("backbone.weight",))
+    assert story.codes == []
+
+
+def test_changing_all_weights_is_no_training(tell: Tell) -> None:
+    """The twin: an average is swapped in for the evaluation of the whole model."""
+    story = tell(**PARTS)
+    for _ in range(9):
+        story.clear("optimizer")
+        story.backward()
+        story.step()
+        story.move()
+    assert story.codes == ["GD106"]
+
+
 def test_module_zero_grad_keeps_them_small(tell: Tell) -> None:
     """model.zero_grad() clears what optimizer.zero_grad() does not."""
     story = tell(**PARTS)
