@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from graddebug.errors import UsageError, described
 from graddebug.program import Outcome, Program, check_exists, execute, flush_output
 from graddebug.records import Finding, Severity
+from graddebug.report.live import LivePrinter
 from graddebug.report.place import near_path
 from graddebug.report.terminal import emit, wants_colour
 from graddebug.report.text import render_headline
@@ -52,6 +53,7 @@ def launch(program: Program, options: LaunchOptions) -> Outcome:
 
     `UsageError` when there is no such program or the recording's folder cannot be used.
     """
+    _check_working_directory()
     check_exists(program)
     folder = prepare_folder(program, options.out, os.environ)
     watched = Watched(folder, program=program, options=options)
@@ -76,12 +78,26 @@ class Watched:
         self._options = options
         self._process = os.getpid()
         self._run: Run | None = None
+        self._blind = False
 
     def begin(self) -> None:
-        """Start watching."""
+        """Start watching: without a recording where its folder cannot be used, not at all where we cannot.
+
+        Called in the program's ``import torch``, which never fails because of us.
+        """
+        try:
+            self._watch(self._folder)
+        except (UsageError, OSError) as error:  # the program has used the folder, or removed it
+            LivePrinter().say(f"graddebug is not recording: {error} Training goes on, findings still appear.")
+            self._watch(None)
+        except ImportError as error:
+            LivePrinter().say(f"graddebug is not watching: {error}. Training goes on without it.")
+            self._blind = True
+
+    def _watch(self, out: Path | None) -> None:
         from graddebug.session import watch
 
-        self._run = watch(out=self._folder, on_finding=self._on_finding, title=self._program.title)
+        self._run = watch(out=out, on_finding=self._on_finding, title=self._program.title)
         self._run.__enter__()
 
     @property
@@ -95,11 +111,13 @@ class Watched:
             return outcome
         if self._run is None:
             _remove_if_empty(self._folder)
-            self._say("the program never imported torch: nothing was recorded")
+            if not self._blind:  # else the reason has been told
+                self._say("the program never imported torch: nothing was recorded")
             return outcome
         self._run.close(outcome.reason, detail=_detail(outcome.error))
         findings = by_weight(self._run.findings)
-        self._say(*summary(findings, steps=self._run.steps, folder=self._shown_folder))
+        kept = self._run.folder is not None
+        self._say(*summary(findings, steps=self._run.steps, folder=self._shown_folder if kept else None))
         if outcome.code == 0 and fails(findings, self._options.fail_on):
             return Outcome(1, outcome.error)
         return outcome
@@ -113,12 +131,17 @@ class Watched:
             emit("\n".join([f"graddebug: {lines[0]}", *lines[1:]]), sys.stderr)
 
 
-def summary(findings: list[Finding], *, steps: int, folder: str) -> list[str]:
-    """The closing lines: what was recorded, the findings in one line each, how to look at them."""
+def summary(findings: list[Finding], *, steps: int, folder: str | None) -> list[str]:
+    """The closing lines: what was recorded, the findings in one line each, how to look at them.
+
+    ``folder`` is None where nothing could be recorded.
+    """
     colour = wants_colour(sys.stderr)
     told = [f"  {render_headline(finding, colour=colour)}" for finding in findings[:_HEADLINES]]
     if len(findings) > _HEADLINES:
         told.append(f"  and {len(findings) - _HEADLINES} more")
+    if folder is None:
+        return [f"{counted(steps, 'step')} watched, {tally(findings)}", *told]
     command = f"graddebug-tui replay {shlex.quote(folder)}"
     return [
         f"{counted(steps, 'step')} recorded, {tally(findings)}",
@@ -126,6 +149,15 @@ def summary(findings: list[Finding], *, steps: int, folder: str) -> list[str]:
         f"  recording: {printable(folder)}",
         f"  look at it: {printable(command)}",
     ]
+
+
+def _check_working_directory() -> None:
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError(
+            "the working directory does not exist any more: change to one that does, and run again"
+        ) from None
 
 
 def prepare_folder(program: Program, out: str | None, environment: Mapping[str, str]) -> Path:

@@ -149,6 +149,39 @@ def test_a_program_without_torch_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["train.py"]
 
 
+def test_a_folder_the_program_has_used_stops_no_training(tmp_path: Path) -> None:
+    """The script writes into its -o folder before it imports torch: it trains watched, and one line says so."""
+    script(tmp_path, "open('out/log.txt', 'w').close()\n" + TRAINING)
+    ran = graddebug("run", "-o", "out", "train.py", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, python("train.py", cwd=tmp_path).stdout)
+    assert ran.stderr.count("graddebug is not recording: ") == 1
+    assert "GD101 stale-gradient, step 1" in ran.stderr
+    assert "graddebug: 4 steps watched, 1 error" in ran.stderr
+    assert "recording:" not in ran.stderr.partition("4 steps watched")[2]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["log.txt"]
+
+
+def test_a_missing_package_of_ours_stops_no_training(tmp_path: Path) -> None:
+    """Where numpy is missing the program trains unwatched, and one line says why."""
+    script(tmp_path, "import sys\nsys.modules['numpy'] = None\n" + TRAINING)
+    ran = graddebug("run", "-o", "out", "train.py", cwd=tmp_path, PYTHONWARNINGS="ignore")
+    plain = python("train.py", cwd=tmp_path, PYTHONWARNINGS="ignore")
+    assert (ran.returncode, ran.stdout) == (0, plain.stdout)
+    assert ran.stderr.count("\n") == 1
+    assert ran.stderr.startswith("graddebug is not watching: import of numpy halted")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    """It is wrong usage, told before anything is started."""
+    code = "import os; os.rmdir(os.getcwd()); from graddebug.cli import main; raise SystemExit(main())"
+    (tmp_path / "gone").mkdir()
+    ran = python("-c", code, "run", "train.py", cwd=tmp_path / "gone")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("graddebug: the working directory does not exist any more")
+    assert ran.stderr.count("\n") == 1
+
+
 def test_each_rank_gets_a_recording(tmp_path: Path) -> None:
     """Under torchrun, rank N records into rankN; `check` on the folder above names them."""
     script(tmp_path, TRAINING)
