@@ -13,6 +13,7 @@ from graddebug.records import Finding
 from graddebug.report.chosen import chosen_step
 from graddebug.report.show_data import show_json
 from graddebug.views.columns import Column, share_width
+from graddebug.views.empty import empty_lines
 from graddebug.views.figures import measured
 from graddebug.views.finding_words import cut_source, finding_lines
 from graddebug.views.findings import NO_FINDINGS, finding_detail, finding_rows
@@ -22,14 +23,16 @@ from graddebug.views.line import Line, plain
 from graddebug.views.parameters import (
     FIGURES,
     ParameterTable,
+    course,
     parameter_cells,
     parameter_columns,
     parameter_table,
     trend,
 )
 from graddebug.views.printable import cells, fit, fit_end, pad, printable
-from graddebug.views.run import EMPTY, mean_stretches, run_summary, step_words
-from graddebug.views.sparkline import sparkline
+from graddebug.views.run import losses, mean_stretches, run_summary, step_words
+from graddebug.views.sparkline import axis, sparkline
+from graddebug.views.unseen import unseen, unseen_lines
 
 __all__ = ["render_show", "show_json"]
 
@@ -86,21 +89,35 @@ def _head(recording: Recording, width: int) -> Iterator[str]:
 
 
 def _loss(recording: Recording, width: int) -> Iterator[str]:
-    _, losses = mean_stretches(*recording.losses(), points=min(60, width - 40))
-    known = losses[np.isfinite(losses)]
+    _, means = mean_stretches(*losses(recording), points=min(60, width - 40))
+    known = means[~np.isnan(means)]
     if known.size:
-        yield f"loss {measured(float(known[0]))} {sparkline(losses)} {measured(float(known[-1]))}"
+        yield f"loss {_loss_word(known[0])} {sparkline(means)} {_loss_word(known[-1])}{axis(means)}"
+
+
+def _loss_word(loss: float) -> str:
+    return measured(float(loss)) if np.isfinite(loss) else "nan or inf"
 
 
 def _findings(recording: Recording, width: int) -> Iterator[str]:
     yield from _heading(f"Findings: {plain(run_summary(recording).findings)}")
     if not recording.findings:
-        yield _INDENT + (NO_FINDINGS if len(recording) else EMPTY)
+        yield from _nothing_found(recording, width)
     by_id = {finding.id: finding for finding in recording.findings}
     for place, row in enumerate(finding_rows(recording.findings)):
         if place:
             yield ""
         yield from _finding(recording, by_id[row.id], width)
+    for line in unseen_lines(unseen(recording.events())):
+        yield from _wrapped(line, width)
+
+
+def _nothing_found(recording: Recording, width: int) -> Iterator[str]:
+    if len(recording):
+        yield _INDENT + NO_FINDINGS
+        return
+    for line in empty_lines(recording):
+        yield from _wrapped(line, width)
 
 
 def _finding(recording: Recording, finding: Finding, width: int) -> Iterator[str]:
@@ -135,8 +152,8 @@ def _parameter_table(
     def paint(place: int, widths: dict[str, int]) -> Sequence[Line]:
         index = int(chosen[place])
         room = widths.get("trend", 0)
-        course = trend(recording, index, "grad_norm", width=room) if room and len(recording) else ()
-        return parameter_cells(table.row(index), course, name_width=widths["name"])
+        drawn = trend(recording, index, "grad_norm", width=room) if room and len(recording) else ()
+        return parameter_cells(table.row(index), drawn, name_width=widths["name"])
 
     shown = min(len(chosen), MOST_PARAMETERS)
     yield from _table(parameter_columns("", descending=True), shown, paint, width)
@@ -170,11 +187,13 @@ def _found_here(recording: Recording, told: Life, width: int) -> Iterator[str]:
 
 
 def _graph(recording: Recording, step: int, width: int) -> Iterator[str]:
-    yield from _heading("Backward graph by module")
     tree = graph_tree(recording, step)
+    yield from _heading("Backward graph by module")
     if tree is None:
         yield _INDENT + NO_GRAPH
         return
+    if tree.source:
+        yield fit(f"{_INDENT}{tree.source}", width)
     opened = {fold.name for depth, fold in tree.root.walk() if depth < 2} | tree.first_open()
     rows = [r for r in tree.rows(opened=opened, statistics=recording.statistics(step)) if r.is_module]
     yield from _table(GRAPH_COLUMNS, len(rows), lambda row, _: graph_cells(rows[row]), width)
@@ -197,11 +216,13 @@ def _parameter_sections(recording: Recording, pattern: str, step: int | None, wi
 
 def _series(recording: Recording, index: int, width: int) -> Iterator[str]:
     for figure in FIGURES:
-        _, low, high = recording.overview(index, figure.statistic, max(10, min(80, width - 44)))
+        points = max(10, min(80, width - 48))
+        _, low, _ = recording.overview(index, figure.statistic, points)
+        _, high = course(recording, index, figure.statistic, points=points)
         low, seen = low[np.isfinite(low)], high[np.isfinite(high)]
         if seen.size:
             ends = dict.fromkeys((figure.write(float(low.min())), figure.write(float(seen.max()))))
-            yield f"{_INDENT}{figure.title:<10} {sparkline(high)}  {' … '.join(ends)}"
+            yield f"{_INDENT}{figure.title:<10} {sparkline(high)}{axis(high)}  {' … '.join(ends)}"
 
 
 def _touching(recording: Recording, chosen: frozenset[int], step: int, width: int) -> Iterator[str]:

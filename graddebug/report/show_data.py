@@ -100,6 +100,7 @@ def _event(row: LifeRow, parameters: Sequence[ParameterInfo]) -> dict[str, objec
         "file": row.site.file if row.site else None,
         "line": row.site.line if row.site else None,
         "noticed": row.noticed,
+        "tail": row.tail,
         "parameters": [parameters[index].name for index in known],
         "findings": [finding.id for finding in row.findings],
     }
@@ -113,6 +114,7 @@ def _graph(recording: Recording, step: int) -> dict[str, object] | None:
     rows = tree.rows(opened=everything, statistics=recording.statistics(step))
     return {
         "hash": tree.graph.hash,
+        "backward": tree.source,
         "nodes": len(tree.graph.nodes),
         "saved_bytes": tree.graph.saved_bytes,
         "modules": [_module(row) for row in rows if row.is_module],

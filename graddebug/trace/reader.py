@@ -154,6 +154,13 @@ class Recording:
         known = self._records["flags"] & layout.HAS_LOSS != 0
         return self._records["step"].astype(np.int64), np.where(known, self._records["loss"], np.nan)
 
+    def nonfinite_losses(self) -> StepNumbers:
+        """Steps (int64) whose loss was NaN or inf; the NaN of `losses` may also be a loss not seen."""
+        known = self._records["flags"] & layout.HAS_LOSS != 0
+        bad = known & ~np.isfinite(self._records["loss"])
+        steps: StepNumbers = self._records["step"][bad].astype(np.int64)
+        return steps
+
     def graph(self, hash: str) -> BackwardGraph:  # noqa: A002 - the word of `BackwardGraph`
         """A backward graph; `KeyError` if the recording has none of that hash, `TraceError` if damaged."""
         try:

@@ -23,8 +23,8 @@ def finding_heading(row: FindingRow) -> Iterator[Line]:
 def finding_lines(detail: FindingDetail) -> Iterator[Line]:
     """A finding in full, section by section."""
     row = detail.row
-    yield (Span(f"{row.glyph} {row.severity.word}  ", row.tone), strong(f"{row.code} {row.slug}"))
-    yield (dim(detail.when),)
+    what = strong(f"{row.code} {row.slug}")
+    yield (Span(f"{row.glyph} {row.severity.word}  ", row.tone), what, dim(f"  {detail.when}"))
     if detail.acknowledged is not None:
         yield (Span(f"acknowledged: {detail.acknowledged}", Tone.GOOD),)
     yield ()

@@ -12,7 +12,7 @@ from graddebug.views.line import GLYPHS, TONES, Line, Span, Tone, dim, line, str
 from graddebug.views.printable import printable
 from graddebug.views.quote import Quote, place, quotes
 
-NO_FINDINGS = "no findings: every gradient that was written was consumed as the rules expect"
+NO_FINDINGS = "No rule objected to how gradients were written, cleared and used."
 
 
 FINDING_COLUMNS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from graddebug.views.columns import Column
 from graddebug.views.figures import TIMES, measured, shape, size
 from graddebug.views.line import Line, Span, Tone, dim
 from graddebug.views.printable import printable
+from graddebug.views.quote import place
 
 if TYPE_CHECKING:
     from graddebug.trace.reader import Recording
@@ -60,11 +62,15 @@ class GraphRow:
 
 @dataclass(frozen=True)
 class GraphTree:
-    """A graph folded by module, with the statistics of one step: (parameters, statistics) float32."""
+    """A graph folded by module, read from the loss on: modules and nodes by their lowest node index.
+
+    ``source`` says which backward of the step ran it.
+    """
 
     graph: BackwardGraph
     root: ModuleFold
     parameters: Sequence[ParameterInfo]
+    source: str = ""
 
     def rows(self, *, opened: Collection[str], statistics: np.ndarray) -> list[GraphRow]:
         """The visible rows: modules whose key is in ``opened`` show what is in them."""
@@ -85,10 +91,23 @@ class GraphTree:
         yield self._module_row(fold, depth, is_open=is_open, statistics=statistics)
         if not is_open:
             return
-        for child in fold.children.values():
-            yield from self._rows(child, depth + 1, opened=opened, statistics=statistics)
-        for node in fold.nodes:
-            yield self._node_row(node, depth + 1, statistics)
+        parts: list[ModuleFold | GraphNode] = [*fold.children.values(), *fold.nodes]
+        for part in sorted(parts, key=self._lowest):
+            if isinstance(part, ModuleFold):
+                yield from self._rows(part, depth + 1, opened=opened, statistics=statistics)
+            else:
+                yield self._node_row(part, depth + 1, statistics)
+
+    def _lowest(self, part: ModuleFold | GraphNode) -> int:
+        return self._lowest_in[part.name] if isinstance(part, ModuleFold) else part.index
+
+    @cached_property
+    def _lowest_in(self) -> dict[str, int]:
+        lowest: dict[str, int] = {}
+        for _, fold in reversed(list(self.root.walk())):  # what lies in a module comes before it
+            own = (node.index for node in fold.nodes)
+            lowest[fold.name] = min((*own, *(lowest[name] for name in fold.children)))
+        return lowest
 
     def _module_row(self, fold: ModuleFold, depth: int, *, is_open: bool, statistics: np.ndarray) -> GraphRow:
         owned = parameters_in(fold)
@@ -136,14 +155,27 @@ class GraphTree:
 
 def graph_tree(recording: Recording, step: int) -> GraphTree | None:
     """The folded graph that ``step`` ran last, or None where none was captured."""
-    digest = recording.step(step).graph or _last_graph(recording, step)
+    backwards = [e for e in recording.events(step, step) if isinstance(e, Backward) and e.graph]
+    digest = recording.step(step).graph or (backwards[-1].graph if backwards else None)
     if digest is None:
         return None
     try:
         graph = recording.graph(digest)
     except KeyError:
         return None
-    return fold_graph(graph, recording.parameters)
+    return replace(fold_graph(graph, recording.parameters), source=source(backwards, digest))
+
+
+def source(backwards: Sequence[Backward], digest: str) -> str:
+    """Which of a step's backwards ran a graph: the last that did, and its place."""
+    ran = [(number, event) for number, event in enumerate(backwards, 1) if event.graph == digest]
+    if not ran:
+        return ""
+    number, event = ran[-1]
+    which = (
+        f"backward {number} of {len(backwards)} in this step" if len(backwards) > 1 else "the step's backward"
+    )
+    return which + (f", at {place(event.site)}" if event.site else "")
 
 
 def fold_graph(graph: BackwardGraph, parameters: Sequence[ParameterInfo]) -> GraphTree:
@@ -196,11 +228,6 @@ def parameters_in(fold: ModuleFold) -> tuple[int, ...]:
     """Parameters whose leaves lie in a fold or below it, sorted, each once."""
     nodes = (node for _, inner in fold.walk() for node in inner.nodes)
     return tuple(sorted({node.parameter for node in nodes if node.parameter is not None}))
-
-
-def _last_graph(recording: Recording, step: int) -> str | None:
-    digests = [e.graph for e in recording.events(step, step) if isinstance(e, Backward) and e.graph]
-    return digests[-1] if digests else None
 
 
 def _housed(node: GraphNode, parameters: Sequence[ParameterInfo]) -> GraphNode:

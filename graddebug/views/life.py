@@ -59,7 +59,8 @@ class LifeRow:
 
     ``site`` is the line that did it, or, with ``noticed``, the line before which the state was seen
     to have changed. ``depth`` is 1 inside an optimizer's closure or another backward. ``tail`` marks
-    events after the last whole step. ``params`` are the parameters it touched.
+    events after the last whole step, ``begins_tail`` the first of them. ``params`` are the parameters
+    it touched.
     """
 
     order: int
@@ -72,31 +73,47 @@ class LifeRow:
     params: ParameterSet
     depth: int
     tail: bool
+    begins_tail: bool = False
     findings: tuple[FindingRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """A step's events, and the findings of the step that no event's line could be matched to."""
+    """A step's events, and the findings of the step that no event's line could be matched to.
 
-    step: int
+    ``step`` is None where there is no whole step.
+    """
+
+    step: int | None
     rows: tuple[LifeRow, ...]
     unplaced: tuple[FindingRow, ...] = ()
 
 
-def life(recording: Recording, step: int) -> Life:
-    """The life of gradients in one step, with the tail of the recording behind its last step."""
+def life(recording: Recording, step: int | None) -> Life:
+    """The life of gradients in one step, with the tail of the recording behind its last step.
+
+    Without ``step``, all that was seen, where the recording holds no whole step.
+    """
+    if step is None:
+        telling = _Telling(recording.optimizers, recording.parameters, step=-1)
+        told = Life(step=None, rows=_with_tail(telling.tell(list(recording.events()))))
+        return _with_findings(told, recording.findings)
     is_last = step == recording.last_step
     telling = _Telling(recording.optimizers, recording.parameters, step)
     telling.prepare(recording.events(max(recording.first_step or 0, step - LOOK_BACK), step - 1))
     events = list(recording.events(step, None if is_last else step))
-    rows = telling.tell(events)
-    return _with_findings(Life(step=step, rows=tuple(rows)), findings_at(recording.findings, step))
+    told = Life(step=step, rows=_with_tail(telling.tell(events)))
+    return _with_findings(told, findings_at(recording.findings, step))
+
+
+def _with_tail(rows: Sequence[LifeRow]) -> tuple[LifeRow, ...]:
+    begin = next((place for place, row in enumerate(rows) if row.tail), len(rows))
+    return tuple(replace(row, begins_tail=place == begin) for place, row in enumerate(rows))
 
 
 def life_cells(row: LifeRow) -> list[Line]:
     """An event's cells, by `LIFE_COLUMNS`."""
-    before = "after the last whole step: " if row.tail else ""
+    before = "after the last whole step: " if row.begins_tail else ""
     return [
         (dim(f"{row.order}"),),
         (Span("  " * row.depth + row.word, row.tone),),
@@ -219,13 +236,12 @@ class _Telling:
     def _backward(self, event: Backward) -> Line:
         verb = "wrote" if event.accumulates else "autograd.grad over"
         loss = "" if event.loss is None else f", loss {number(event.loss)}"
-        bad = f", {len(event.nonfinite)} with NaN or inf" if event.nonfinite else ""
-        failed = ", and failed" if event.failed else ""
         return line(
+            Span("failed: " if event.failed else "", Tone.ERROR),
+            _nonfinite(event.nonfinite),
             f"{verb} {self._gradients(event.written)}",
             self._on_top_of(event),
             loss,
-            Span(bad + failed, Tone.ERROR),
             Span(_flags(event), Tone.DIM),
         )
 
@@ -242,9 +258,9 @@ class _Telling:
         to = "to None" if event.to_none else "to zero"
         owner = f" of {printable(event.owner)}" if event.owner else ""
         lost = _fresh(self.held.of(event.params))
-        waste = f", {lost} of them not consumed by any step" if lost else ""
+        waste = f"{lost} not consumed by any step: " if lost else ""
         return line(
-            f"{printable(event.how)}{owner}: {self._gradients(event.params)} {to}", Span(waste, Tone.WARNING)
+            Span(waste, Tone.WARNING), f"{printable(event.how)}{owner}: {self._gradients(event.params)} {to}"
         )
 
     def _edited(self, event: GradientsEdited) -> Line:
@@ -260,23 +276,24 @@ class _Telling:
             return line(f"{who} ", Span(why, Tone.WARNING))
         if event.closure:
             return line(f"{who} calls its closure{rate}")
-        return line(f"{who} consumed {self._gradients(event.ready)}", *self._history(event, end), rate)
+        remark, backwards = self._history(event, end)
+        bad = _nonfinite(event.nonfinite)
+        return line(remark, bad, f"{who} consumed {self._gradients(event.ready)}{backwards}{rate}")
 
-    def _history(self, event: OptimizerStep, end: OptimizerStepEnd | None) -> list[str | Span]:
+    def _history(self, event: OptimizerStep, end: OptimizerStepEnd | None) -> tuple[Span, str]:
+        """What is remarkable about the contributions that a step consumed, and how many they are."""
         groups = self.held.of(consumed(event, end))
         stale = {held: members for held, members in groups.items() if held.used}
         most = max((held.backwards for held in groups), default=0)
         oldest = min((held.since for held in groups), default=self.step)
         beyond = 0 < oldest <= self.step - LOOK_BACK
         more = "+" if beyond else ""
-        parts: list[str | Span] = [f" of {most}{more} backwards" if most > 1 else ""]
-        if stale:
-            used = max(held.used for held in stale)
-            since = f"since step {oldest}" if not beyond else f"since step {oldest} or before"
-            parts.append(Span(f", {used}{more} of them consumed before ({since})", Tone.ERROR))
-        if event.nonfinite:
-            parts.append(Span(f", {len(event.nonfinite)} with NaN or inf", Tone.ERROR))
-        return parts
+        backwards = f" of {most}{more} backwards" if most > 1 else ""
+        if not stale:
+            return Span(""), backwards
+        used = max(held.used for held in stale)
+        since = f"since step {oldest}" if not beyond else f"since step {oldest} or before"
+        return Span(f"{used}{more}{backwards} consumed before ({since}): ", Tone.ERROR), ""
 
     def _step_end(self, event: OptimizerStepEnd) -> tuple[str, Tone, Line] | None:
         who = self._optimizer(event.optimizer)
@@ -311,6 +328,10 @@ class _Telling:
         if len(params) == 1 and params[0] < len(self.parameters):
             return printable(self.parameters[params[0]].name)
         return several(len(params), "parameter")
+
+
+def _nonfinite(params: ParameterSet) -> Span:
+    return Span(f"NaN or inf in {several(len(params), 'gradient')}: " if params else "", Tone.ERROR)
 
 
 def _params(event: Event) -> ParameterSet:

@@ -20,7 +20,7 @@ from graddebug.views.columns import Column
 from graddebug.views.figures import measured, shape, share, whole
 from graddebug.views.line import GLYPHS, TONES, Line, Span, Tone, dim, line
 from graddebug.views.printable import fit_middle, printable
-from graddebug.views.sparkline import sparkline
+from graddebug.views.sparkline import LOG, axis, sparkline
 
 if TYPE_CHECKING:
     from graddebug.trace.reader import Recording
@@ -151,23 +151,36 @@ class ParameterTable:
     def figure(self, index: int, figure: Figure) -> Span:
         """A figure of a parameter, written out: a NaN that stands in the gradient is said, not left out."""
         value = self.value(index, figure.statistic)
-        bad = self.value(index, "grad_nonfinite") > 0
         if figure.statistic == "grad_nonfinite":
-            return Span(figure.write(value), Tone.ERROR if bad else Tone.DIM)
+            return Span(figure.write(value), Tone.ERROR if value > 0 else Tone.DIM)
         if np.isnan(value):
-            return Span("nan", Tone.ERROR) if bad and _of_gradient(figure) else Span("·", Tone.DIM)
+            known = with_nonfinite(
+                figure.statistic, np.array([value]), lambda other: np.array([self.value(index, other)])
+            )
+            return Span("·", Tone.DIM) if np.isnan(known[0]) else Span("nan", Tone.ERROR)
         return Span(figure.write(value), _tone(figure.statistic, value))
 
     def _column(self, statistic: str) -> np.ndarray:
         values = self.statistics[:, _PLACE[statistic]].astype(np.float64)
-        if statistic.startswith("grad_norm"):
-            bad = self.statistics[:, _PLACE["grad_nonfinite"]] > 0
-            values[bad & np.isnan(values)] = np.inf
-        return values
+        known = with_nonfinite(statistic, values, lambda other: self.statistics[:, _PLACE[other]])
+        return np.where(np.isnan(values), known, values)
 
 
-def _of_gradient(figure: Figure) -> bool:
-    return figure.statistic in {"grad_norm", "grad_norm_written", "grad_absmax", "grad_mean"}
+def with_nonfinite(statistic: str, values: np.ndarray, ask: Callable[[str], np.ndarray]) -> np.ndarray:
+    """``values`` with inf where the number itself was NaN or inf, and NaN only where none was measured.
+
+    A recorded NaN is either; another statistic of the same places, which ``ask`` gives, tells which.
+    """
+    if statistic in _OF_GRADIENT:
+        return np.where(ask("grad_nonfinite") > 0, np.inf, values)
+    if statistic == "update_ratio":
+        return np.where(np.isnan(values) & (ask("grad_nonfinite") > 0), np.inf, values)
+    if statistic == "weight_norm":
+        return np.where(np.isnan(values) & ~np.isnan(ask("changed_share")), np.inf, values)
+    return values
+
+
+_OF_GRADIENT = frozenset({"grad_norm", "grad_norm_written", "grad_absmax", "grad_mean"})
 
 
 def _tone(statistic: str, value: float) -> Tone:
@@ -224,9 +237,21 @@ def _marked(findings: Sequence[Finding], step: int) -> dict[str, Severity]:
 def trend(
     recording: Recording, parameter: int, statistic: str, *, width: int, cursor: int | None = None
 ) -> Line:
-    """A statistic over the whole run in ``width`` blocks (the highest in each), ``cursor``'s block marked."""
-    steps, _, high = recording.overview(parameter, statistic, width)
-    return marked_sparkline(steps, high, cursor=cursor)
+    """A statistic over the whole run in ``width`` cells: blocks (the highest in each), then their axis.
+
+    ``cursor``'s block is marked, and so is one in which the number was NaN or inf.
+    """
+    steps, values = course(recording, parameter, statistic, points=max(1, width - len(LOG)))
+    return (*marked_sparkline(steps, values, cursor=cursor), dim(axis(values)))
+
+
+def course(
+    recording: Recording, parameter: int, statistic: str, *, points: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """First step and highest value of at most ``points`` stretches; inf where any was NaN or inf."""
+    steps, _, high = recording.overview(parameter, statistic, points)
+    known = with_nonfinite(statistic, high, lambda other: recording.overview(parameter, other, points)[2])
+    return steps, known
 
 
 def marked_sparkline(steps: np.ndarray, values: np.ndarray, *, cursor: int | None) -> Line:

@@ -12,13 +12,11 @@ import numpy as np
 from graddebug.records import RunInfo, StepRecord
 from graddebug.views.figures import number, seconds, several
 from graddebug.views.findings import tally
-from graddebug.views.line import Line, Span, Tone, line
+from graddebug.views.line import Line, Span, Tone, dim, line
 from graddebug.views.printable import printable
 
 if TYPE_CHECKING:
     from graddebug.trace.reader import Recording
-
-EMPTY = "no step was recorded: the run ended, or was stopped, before its first whole step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ def run_summary(recording: Recording) -> RunSummary:
         state=_state(recording),
         parameters=several(len(recording.parameters), "parameter"),
         optimizers=", ".join(printable(f"{o.type} {o.name}") for o in recording.optimizers),
-        findings=tally(recording.findings),
+        findings=tally(recording.findings) if _judged(recording) else (dim("nothing to judge"),),
         warning=printable(" ".join(filter(None, (recording.cut, recording.dropped)))),
     )
 
@@ -72,6 +70,12 @@ def step_words(record: StepRecord, last: int) -> Line:
     )
 
 
+def losses(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Step numbers and losses: inf where the loss was NaN or inf, NaN where none was seen."""
+    steps, values = recording.losses()
+    return steps, np.where(np.isin(steps, recording.nonfinite_losses()), np.inf, values)
+
+
 def mean_stretches(steps: np.ndarray, values: np.ndarray, *, points: int) -> tuple[np.ndarray, np.ndarray]:
     """First step and mean value of at most ``points`` equal stretches; NaN where nothing was seen."""
     if len(steps) <= points:
@@ -84,6 +88,10 @@ def mean_stretches(steps: np.ndarray, values: np.ndarray, *, points: int) -> tup
 def _mean(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
+
+
+def _judged(recording: Recording) -> bool:
+    return bool(len(recording) or recording.findings)
 
 
 def _steps(recording: Recording) -> str:

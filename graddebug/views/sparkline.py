@@ -9,6 +9,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 BEYOND = "!"
 #: From this ratio of largest to smallest on, a positive series is drawn on a log axis.
 LOG_FROM = 30.0
+LOG = " log"
 
 
 def sparkline(values: np.ndarray) -> str:
@@ -21,13 +22,25 @@ def sparkline(values: np.ndarray) -> str:
     return "".join(map(_block, heights))
 
 
+def axis(values: np.ndarray) -> str:
+    """The word behind a series: `LOG` where it is drawn by its logarithm, as many blanks elsewhere."""
+    finite = values[np.isfinite(values)]
+    return LOG if _spans_decades(finite) else " " * len(LOG)
+
+
+def _spans_decades(finite: np.ndarray) -> bool:
+    if not finite.size or float(finite.min()) < 0:
+        return False
+    return _smallest_positive(finite) * LOG_FROM < float(finite.max())
+
+
 def _axis(values: np.ndarray) -> np.ndarray:
     """Heights from 0 to 1, with NaN and inf kept."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return values
     low, high = float(finite.min()), float(finite.max())
-    if low >= 0 and _smallest_positive(finite) * LOG_FROM < high:
+    if _spans_decades(finite):
         return _log_axis(values, floor=_smallest_positive(finite), high=high)
     if high == low:
         return np.where(np.isfinite(values), 0.0 if high == 0 else 0.5, values)

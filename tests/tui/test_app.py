@@ -195,7 +195,7 @@ async def test_a_heading_sorts_when_clicked(recording: Recording) -> None:
 async def test_modules_open_and_close(recording: Recording) -> None:
     """Enter opens, h closes, e opens all."""
     async with running(recording, first="graph") as pilot:
-        assert "AddmmBackward0" in await press(pilot, "j", "enter")
+        assert "AddmmBackward0" in await press(pilot, "j", "j", "j", "enter")
         assert "AddmmBackward0" not in await press(pilot, "h")
         assert "AddmmBackward0" in await press(pilot, "e")
         assert "AddmmBackward0" not in await press(pilot, "c")
@@ -204,10 +204,67 @@ async def test_modules_open_and_close(recording: Recording) -> None:
 async def test_a_node_is_told_in_full(recording: Recording) -> None:
     """What it put out, what it saved, where its gradients go."""
     async with running(recording, first="graph", size=(200, 60)) as pilot:
-        text = await press(pilot, "j", "l", "j")
+        text = await press(pilot, "j", "j", "j", "l", "j")
     assert "mat1" in text
     assert "8.19 kB" in text
     assert "sends to  #3 " in text
+
+
+async def test_a_finding_leads_to_its_first_parameter(recording: Recording) -> None:
+    """One key, through a filter that hides it, to a step in which the finding holds."""
+    async with running(recording, first="parameters", step=50) as pilot:
+        await press(pilot, "slash", *"head", "enter", "1", "j", "p")
+        assert (pilot.app.current_mode, viewer(pilot).cursor.step) == ("parameters", 4)
+        text = screen_text(pilot)
+    assert "▌ ▲ aux[bold].weight" in text
+    assert "7 parameters" in text
+
+
+async def test_an_event_leads_to_its_first_parameter(recording: Recording) -> None:
+    """The parameter is selected; an event without one leaves the screen as it is."""
+    async with running(recording, first="life", step=7) as pilot:
+        await press(pilot, "g", "j", "p")
+        assert pilot.app.current_mode == "parameters"
+        assert "▌ ✖ encoder.0.weight" in screen_text(pilot)
+        await press(pilot, "3", "G", "p")
+        assert pilot.app.current_mode == "life"
+
+
+@pytest.mark.parametrize("screen", ["findings", "life"])
+async def test_the_way_to_a_parameter_is_in_the_footer(recording: Recording, screen: str) -> None:
+    """Keys are found without the help."""
+    async with running(recording, first=screen) as pilot:
+        assert "p parameter" in screen_text(pilot).splitlines()[-1]
+
+
+async def test_evidence_and_fix_are_in_sight_on_a_small_terminal(tmp_path: Path) -> None:
+    """The list takes no more lines than it has rows."""
+    async with running(recorded(tmp_path / "run", steps=9)) as pilot:
+        rows = screen_text(pilot).splitlines()
+    assert next(place for place, row in enumerate(rows) if "GD101 stale-gradient" in row) == 8
+    assert any(row.lstrip().startswith("fix") for row in rows)
+
+
+@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph"])
+async def test_an_empty_recording_says_why(tmp_path: Path, screen: str) -> None:
+    """No tick and no empty pane where nothing was judged."""
+    empty = recorded(tmp_path / "run", steps=0, found=False)
+    async with running(empty, first=screen) as pilot:
+        text = screen_text(pilot)
+    assert "No step was recorded" in text
+    assert "optimizer never stepped" in text
+    assert "✔" not in text
+    assert "nothing to judge" in text
+
+
+async def test_what_was_not_observable_is_listed_with_the_findings(tmp_path: Path) -> None:
+    """A run without findings is not called fine where it could not be seen."""
+    run = recorded(tmp_path / "run", steps=3, found=False, clears=True, unseen=True)
+    async with running(run, (110, 32)) as pilot:
+        text = await press(pilot)
+    assert "No rule objected to how gradients were written, cleared and used" in text
+    assert "not observable  1 thing that no rule could judge" in text
+    assert "the operations of model: it is compiled" in text
 
 
 async def test_help_lists_every_action_and_closes(recording: Recording) -> None:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 from graddebug_tui.cli import main
 
+from tests.running import environment
 from tests.views.recordings import write
 
 
@@ -93,3 +95,24 @@ def test_an_import_would_be_noticed() -> None:
     """The two checks above can fail: torch and textual are there to be found."""
     assert _loaded("import torch", "torch")
     assert _loaded("import graddebug_tui.app", "textual")
+
+
+def test_a_dumb_terminal_gets_the_text_twin(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TERM=dumb cannot place a cursor, terminal or not."""
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert main(["replay", str(run)]) == 0
+    assert "Findings: ✖ 1 error" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_ends_it_without_a_word(run: Path) -> None:
+    """``graddebug-tui replay RUN | head -1`` leaves no traceback."""
+    words = [sys.executable, "-m", "graddebug_tui.cli", "replay", str(run)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, env=environment(), check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -21,6 +21,7 @@ from graddebug.records import (
     Finding,
     Forward,
     GradientsCleared,
+    NotObservable,
     OptimizerInfo,
     OptimizerOwns,
     OptimizerStep,
@@ -255,8 +256,15 @@ def write(
     graphs: bool = True,
     close: bool = True,
     parameters: int = len(PARAMETERS),
+    bad_step: int | None = None,
+    unseen: bool = False,
+    tail: bool = False,
 ) -> Path:
-    """Writes a run into ``folder``, which it gives back."""
+    """Writes a run into ``folder``, which it gives back.
+
+    In ``bad_step`` loss and gradients are NaN; with ``unseen``, something in step 0 is not observable;
+    with ``tail``, a forward and a backward follow the last step, and the run is closed.
+    """
     writer = TraceWriter(folder, INFO)
     for info in _parameters(parameters):
         writer.parameter(info)
@@ -264,12 +272,27 @@ def write(
     if graphs:
         writer.graph(graph())
     for step in range(steps):
-        _step(writer, step, clears=clears, graphs=graphs, parameters=parameters)
+        _step(
+            writer,
+            step,
+            clears=clears,
+            graphs=graphs,
+            parameters=parameters,
+            bad=step == bad_step,
+            unseen=unseen,
+        )
     for finding in findings(steps - 1) if found else ():
         writer.finding(finding)
-    if close:
+    if tail:
+        _add_tail(writer, steps)
+    if close or tail:
         writer.close()
     return folder
+
+
+def _add_tail(writer: TraceWriter, step: int) -> None:
+    for event in events(step, 1 + step * 7, clears=False)[:2]:
+        writer.event(event)
 
 
 def _parameters(count: int) -> Iterator[ParameterInfo]:
@@ -282,7 +305,19 @@ def _parameters(count: int) -> Iterator[ParameterInfo]:
         )
 
 
-def _step(writer: TraceWriter, step: int, *, clears: bool, graphs: bool, parameters: int) -> None:
+def _step(
+    writer: TraceWriter,
+    step: int,
+    *,
+    clears: bool,
+    graphs: bool,
+    parameters: int,
+    bad: bool,
+    unseen: bool,
+) -> None:
+    if step == 0 and unseen:
+        reason = "it is compiled"
+        writer.event(NotObservable(step=0, order=0, what="the operations of model", reason=reason))
     if step == 0:
         writer.event(OptimizerOwns(step=0, order=0, site=site(7), optimizer=0, params=OWNED))
     for event in events(step, 1 + step * 7, clears=clears):
@@ -291,10 +326,19 @@ def _step(writer: TraceWriter, step: int, *, clears: bool, graphs: bool, paramet
         step=step,
         time=1.77e9 + step,
         duration=0.0142,
-        loss=losses(step),
+        loss=float("nan") if bad else losses(step),
         graph=graph().hash if graphs else None,
     )
-    writer.commit(record, statistics(step, parameters))
+    table = statistics(step, parameters)
+    writer.commit(record, _poisoned(table) if bad else table)
+
+
+def _poisoned(table: np.ndarray) -> np.ndarray:
+    """The table with NaN in every gradient, as capture measures it."""
+    for name in ("grad_norm", "grad_norm_written", "grad_absmax", "grad_mean"):
+        table[:, STATISTICS.index(name)] = np.nan
+    table[:, STATISTICS.index("grad_nonfinite")] = 3
+    return table
 
 
 def recorded(folder: Path, **choices: int | bool) -> Recording:

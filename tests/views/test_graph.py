@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from graddebug.records import STATISTICS
-from graddebug.views.graph import ROOT, GraphRow, fold_graph, graph_tree
+from graddebug.records import STATISTICS, Backward
+from graddebug.views.graph import ROOT, GraphRow, fold_graph, graph_tree, node_words, source
 from tests.views.recordings import PARAMETERS, graph, recorded, statistics
 
 
@@ -49,3 +49,37 @@ def test_a_step_without_a_graph_has_no_tree(tmp_path: Path) -> None:
     """Graph-free recordings are an ordinary case."""
     assert graph_tree(recorded(tmp_path / "run", steps=2, graphs=False), 1) is None
     assert graph_tree(recorded(tmp_path / "with", steps=2), 1) is not None
+
+
+def test_a_graph_reads_from_the_loss_on() -> None:
+    """Modules and loose nodes stand by their lowest node index."""
+    rows = fold_graph(graph(), PARAMETERS).rows(opened={ROOT, "encoder"}, statistics=statistics(0))
+    names = [
+        "(whole graph)",
+        "NllLossBackward0",
+        "LogSoftmaxBackward0",
+        "head",
+        "encoder",
+        "3",
+        "2",
+        "1",
+        "0",
+    ]
+    assert [row.name for row in rows] == names
+
+
+def test_the_backward_of_the_graph_is_named(tmp_path: Path) -> None:
+    """Its place, and which of the step's it is where there are several."""
+    run = recorded(tmp_path / "run", steps=2)
+    tree = graph_tree(run, 1)
+    assert tree is not None
+    assert tree.source == "the step's backward, at train.py:13"
+    (event,) = (event for event in run.events(1, 1) if isinstance(event, Backward))
+    assert source([event, event], graph().hash) == "backward 2 of 2 in this step, at train.py:13"
+
+
+def test_neighbours_of_a_node_are_told_by_name() -> None:
+    """Number, op and module of each node that its gradients go to."""
+    told = graph()
+    words = node_words(told.nodes[4], told, PARAMETERS)
+    assert [text for label, text in words if label == "sends to"] == ["#6 AddmmBackward0 in encoder.2"]

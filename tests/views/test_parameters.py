@@ -5,7 +5,7 @@ import pytest
 
 from graddebug.records import STATISTICS, ParameterInfo, Severity
 from graddebug.views.line import plain
-from graddebug.views.parameters import ParameterTable, parameter_table, trend
+from graddebug.views.parameters import FIGURES, ParameterTable, parameter_table, trend
 from tests.views.recordings import PARAMETERS, recorded
 
 
@@ -68,3 +68,26 @@ def test_a_trend_fits_its_width_and_marks_the_cursor(tmp_path: Path) -> None:
     course = trend(recording, 0, "grad_norm", width=10, cursor=25)
     assert len(plain(course)) <= 10
     assert [len(span.text) for span in course][1] == 1
+
+
+def test_nan_in_a_course_is_marked_and_not_left_out(tmp_path: Path) -> None:
+    """What was measured and is NaN is told apart from what was not measured; the axis is said."""
+    run = recorded(tmp_path / "run", steps=10, bad_step=4, found=False)
+    assert plain(trend(run, 0, "grad_norm", width=14))[4] == "!"
+    assert "!" not in plain(trend(run, 0, "grad_zero_share", width=14))
+    assert plain(trend(run, 6, "update_ratio", width=14)).count("!") == 0
+
+
+def test_a_number_of_a_nan_gradient_is_written_as_nan(tmp_path: Path) -> None:
+    """In the gradient's figures and nowhere else."""
+    table = parameter_table(recorded(tmp_path / "run", steps=10, bad_step=4, found=False), 4)
+    written = {figure.statistic: table.figure(0, figure).text for figure in FIGURES}
+    assert written["grad_norm"] == written["grad_absmax"] == "nan"
+    assert (written["grad_nonfinite"], written["grad_zero_share"]) == ("3", "0%")
+
+
+def test_weights_that_became_nan_are_written_as_nan() -> None:
+    """A weight norm that is missing although its step was measured is NaN, not unmeasured."""
+    table = _table(weight_norm=[float("nan"), float("nan")], changed_share=[0.0, float("nan")])
+    figure = next(figure for figure in FIGURES if figure.statistic == "weight_norm")
+    assert [table.figure(index, figure).text for index in (0, 1)] == ["nan", "·"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from graddebug.views.line import plain
-from graddebug.views.run import mean_stretches, run_summary, step_words
+from graddebug.views.run import losses, mean_stretches, run_summary, step_words
 from tests.views.recordings import recorded
 
 
@@ -37,3 +37,11 @@ def test_a_long_loss_is_averaged_over_equal_stretches() -> None:
     steps, means = mean_stretches(np.arange(6), np.array([1.0, 3.0, np.nan, 5.0, np.nan, np.nan]), points=3)
     assert steps.tolist() == [0, 2, 4]
     np.testing.assert_array_equal(means, [2.0, 5.0, np.nan])
+
+
+def test_a_loss_that_was_nan_is_told_from_one_not_seen(tmp_path: Path) -> None:
+    """It is inf in the course, which a sparkline marks."""
+    steps, values = losses(recorded(tmp_path / "run", steps=6, bad_step=3, found=False))
+    assert steps.tolist() == list(range(6))
+    assert np.flatnonzero(np.isinf(values)).tolist() == [3]
+    assert not np.isnan(values).any()

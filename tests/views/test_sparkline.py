@@ -1,6 +1,6 @@
 import numpy as np
 
-from graddebug.views.sparkline import sparkline
+from graddebug.views.sparkline import axis, sparkline
 
 
 def test_heights_follow_the_values() -> None:
@@ -28,3 +28,9 @@ def test_no_values_make_no_blocks() -> None:
     """An empty series is an empty string; an unmeasured one is blank."""
     assert sparkline(np.array([])) == ""
     assert sparkline(np.array([np.nan])) == " "
+
+
+def test_a_log_axis_is_said() -> None:
+    """The word stands behind the series, and as many blanks where the axis is linear."""
+    assert axis(np.array([1e-4, 1e-2, np.nan, 1.0])) == " log"
+    assert axis(np.array([1.0, 2.0])) == axis(np.array([np.nan])) == "    "

@@ -86,6 +86,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("Rows", "K", "scroll_detail(-1)", "detail up", "detail"),
     Action("Rows", "J", "scroll_detail(1)", "detail down", "detail"),
     Action("Findings", "enter", "rows('choose')", "look at the step it began in", "open step", "findings"),
+    Action("Findings", "p", "to_parameter", "its first parameter's numbers", "parameter", "findings"),
+    Action("Life", "p", "to_parameter", "the event's first parameter's numbers", "parameter", "life"),
     Action("Parameters", "slash", "ask_filter", "filter by text, or by * and ?", "filter", "parameters"),
     Action("Parameters", "escape", "clear_filter", "clear the filter", "", "parameters"),
     Action("Parameters", "s", "sort_next", "sort by the next column", "sort", "parameters"),

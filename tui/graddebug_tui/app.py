@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import App
 from textual.screen import Screen
 
-from graddebug.views.run import run_summary
+from graddebug.views.run import losses, run_summary
 from graddebug.views.steps import StepCursor, finding_steps
 from graddebug_tui.screens.findings import FindingsScreen
 from graddebug_tui.screens.graph import GraphScreen
@@ -43,7 +43,8 @@ class GraddebugApp(App[None]):
         super().__init__()
         self.recording = recording
         self.summary = run_summary(recording)
-        self.losses = recording.losses()
+        self.losses = losses(recording)
+        self.wanted_parameter: int | None = None
         self.cursor = self._start(step)
         self._first = first
 
@@ -57,6 +58,11 @@ class GraddebugApp(App[None]):
     def go_to(self, step: int) -> None:
         """Put the cursor on a step, or the nearest that was kept."""
         self._move(self.cursor.at(step))
+
+    def look_at_parameter(self, index: int) -> None:
+        """Show a parameter's numbers, at the cursor's step."""
+        self.wanted_parameter = index
+        self.switch_mode("parameters")
 
     def action_show(self, name: str) -> None:
         """Show a screen."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from textual.widget import Widget
 
+from graddebug.errors import TraceError
+from graddebug.records import Event, NotObservable
+from graddebug.views.empty import empty_lines
 from graddebug.views.finding_words import finding_lines
 from graddebug.views.findings import (
     FINDING_COLUMNS,
@@ -15,10 +19,13 @@ from graddebug.views.findings import (
     finding_rows,
 )
 from graddebug.views.line import Line, Span, Tone
-from graddebug.views.run import EMPTY
+from graddebug.views.printable import printable
+from graddebug.views.unseen import unseen, unseen_lines
 from graddebug_tui.screens.view import View
 from graddebug_tui.widgets.detail import Detail
 from graddebug_tui.widgets.sheet import Rows, Sheet
+
+_EVENTS_AT_ONCE = 500
 
 
 class FindingsScreen(View):
@@ -26,10 +33,32 @@ class FindingsScreen(View):
 
     KEY = "findings"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._unseen: list[str] = []
+
     def body(self) -> Iterator[Widget]:
         """List and detail."""
         yield Sheet(FINDING_COLUMNS)
         yield Detail()
+
+    def on_mount(self) -> None:
+        """Draw what is known at once; what was not observable takes a pass over all events."""
+        super().on_mount()
+        self.run_worker(self._look_for_unseen())
+
+    async def _look_for_unseen(self) -> None:
+        found: list[Event] = []
+        try:
+            for place, event in enumerate(self.recording.events()):
+                found += [event] if isinstance(event, NotObservable) else []
+                if place % _EVENTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # keys first
+        except TraceError as error:
+            self.notify(printable(str(error)), title="cannot be read", severity="error", markup=False)
+        self._unseen = unseen(found)
+        if self._unseen:
+            self._tell()
 
     def draw(self) -> None:
         """Findings are the whole run's: only what the recording holds decides."""
@@ -48,14 +77,34 @@ class FindingsScreen(View):
         self.viewer.go_to(self._shown[message.row].first_step)
         self.viewer.action_show("life")
 
+    def action_to_parameter(self) -> None:
+        """To the first parameter the finding names, at a step in which it holds."""
+        if not self._shown:
+            return
+        finding = self._by_id[self._shown[self.sheet.cursor].id]
+        places = {info.name: info.index for info in self.recording.parameters}
+        named = next((places[name] for name in finding.parameters if name in places), None)
+        if named is None:
+            self.notify("this finding names no parameter", markup=False)
+            return
+        step = self.cursor.step
+        if step is not None and not finding.first_step <= step <= finding.last_step:
+            self.viewer.go_to(finding.first_step)
+        self.viewer.look_at_parameter(named)
+
     def _paint(self, row: int, _widths: dict[str, int]) -> Sequence[Line]:
         return finding_cells(self._shown[row])
 
     def _tell(self) -> None:
         if not self._shown:
-            said = NO_FINDINGS if len(self.recording) else EMPTY
-            self.detail.show([(Span("✔ " if len(self.recording) else "● ", Tone.GOOD), Span(said))])
+            self.detail.show([*self._nothing(), *unseen_lines(self._unseen)])
             return
         row = self._shown[self.sheet.cursor]
         detail = finding_detail(self._by_id[row.id], beneath=self.recording.info.cwd)
-        self.detail.show(finding_lines(detail))
+        self.detail.show([*finding_lines(detail), *unseen_lines(self._unseen)])
+
+    def _nothing(self) -> Iterator[Line]:
+        if len(self.recording):
+            yield (Span("✔ ", Tone.GOOD), Span(NO_FINDINGS))
+        else:
+            yield from empty_lines(self.recording)

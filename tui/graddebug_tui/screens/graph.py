@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from textual.widget import Widget
 
+from graddebug.views.empty import empty_lines
 from graddebug.views.figures import several, size
 from graddebug.views.graph import (
     GRAPH_COLUMNS,
@@ -19,7 +20,6 @@ from graddebug.views.graph import (
 )
 from graddebug.views.line import Line, Span, dim, strong
 from graddebug.views.printable import printable
-from graddebug.views.run import EMPTY
 from graddebug_tui.screens.view import View
 from graddebug_tui.widgets.detail import Detail
 from graddebug_tui.widgets.sheet import Rows, Sheet
@@ -119,7 +119,7 @@ class GraphScreen(View):
     def _tell(self) -> None:
         row = self._row()
         if self._tree is None or row is None:
-            self.detail.show([(dim(NO_GRAPH if len(self.recording) else EMPTY),)])
+            self.detail.show([(dim(NO_GRAPH),)] if len(self.recording) else empty_lines(self.recording))
             return
         self.detail.show(self._node_lines(row) if row.index is not None else self._module_lines(row))
 
@@ -130,7 +130,7 @@ class GraphScreen(View):
         yield (Span(several(row.nodes, "node")), dim("  saved for backward "), Span(row.saved or "nothing"))
         yield (Span(several(row.parameters, "parameter")), dim("  gradient norm "), row.grad_norm)
         yield (dim("ops  "), Span(row.about))
-        yield ()
+        yield (dim("ran  "), Span(self._tree.source or "(its backward is not known)"))
         total = f"{several(len(graph.nodes), 'node')}, {several(len(graph.roots), 'root')}"
         saved = f"{size(graph.saved_bytes)} saved"
         yield (dim(f"graph {printable(graph.hash[:12])}: {total}, {saved}"),)

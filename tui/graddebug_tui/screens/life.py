@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from textual.widget import Widget
 
 from graddebug.records import Role
+from graddebug.views.empty import empty_lines
 from graddebug.views.figures import several
 from graddebug.views.finding_words import finding_heading, quote_lines
 from graddebug.views.life import LIFE_COLUMNS, Life, LifeRow, life, life_cells
 from graddebug.views.line import Line, Span, Tone, dim
 from graddebug.views.printable import printable
 from graddebug.views.quote import quotes
-from graddebug.views.run import EMPTY
 from graddebug_tui.screens.view import View
 from graddebug_tui.widgets.detail import Detail
 from graddebug_tui.widgets.sheet import Rows, Sheet
@@ -41,7 +41,7 @@ class LifeScreen(View):
         """The events of the cursor's step."""
         step = self.cursor.step
         moved = step != self._life.step
-        self._life = Life(step=-1, rows=()) if step is None else life(self.recording, step)
+        self._life = life(self.recording, step)
         rows = Rows(len(self._life.rows), self._paint)
         self.sheet.show(rows, cursor=self._first() if moved else None)
         self.query_one("#body").set_class(not self._life.rows, "-bare")
@@ -50,6 +50,14 @@ class LifeScreen(View):
     def on_sheet_moved(self) -> None:
         """Another event in full."""
         self._tell()
+
+    def action_to_parameter(self) -> None:
+        """To the first parameter the event touched."""
+        params = self._life.rows[self.sheet.cursor].params if self._life.rows else ()
+        if params and params[0] < len(self.recording.parameters):
+            self.viewer.look_at_parameter(params[0])
+        elif self._life.rows:
+            self.notify("this event touched no parameter", markup=False)
 
     def _first(self) -> int:
         """The heaviest finding's last line in this step, or the top."""
@@ -62,7 +70,7 @@ class LifeScreen(View):
 
     def _tell(self) -> None:
         if not self._life.rows:
-            self.detail.show([(dim(NO_EVENTS if len(self.recording) else EMPTY),)])
+            self.detail.show([(dim(NO_EVENTS),)] if len(self.recording) else empty_lines(self.recording))
             return
         self.detail.show(self._event_lines(self._life.rows[self.sheet.cursor]))
 

@@ -10,6 +10,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
+from graddebug.views.empty import empty_lines
 from graddebug.views.figures import several
 from graddebug.views.line import Line, Span, Tone, dim, strong
 from graddebug.views.parameters import (
@@ -53,9 +54,18 @@ class ParametersScreen(View):
 
     def draw(self) -> None:
         """The table at the cursor's step; the row under the cursor stays the same parameter."""
-        kept = self._chosen()
+        kept = self._asked_for()
         self._table = parameter_table(self.recording, self.cursor.step)
         self._arrange(kept)
+
+    def _asked_for(self) -> int | None:
+        """The parameter another screen asked for, which no filter hides, or the one under the cursor."""
+        wanted, self.viewer.wanted_parameter = self.viewer.wanted_parameter, None
+        if wanted is None:
+            return self._chosen()
+        self.query_one("#filter", Prompt).display = False
+        self._matching = ""
+        return wanted
 
     def on_sheet_moved(self) -> None:
         """Another parameter's courses."""
@@ -143,7 +153,10 @@ class ParametersScreen(View):
 
     def _tell(self) -> None:
         index = self._chosen()
-        self.detail.show(() if index is None else self._courses(index))
+        if not len(self.recording):
+            self.detail.show(empty_lines(self.recording))
+        else:
+            self.detail.show(() if index is None else self._courses(index))
 
     def _courses(self, index: int) -> Iterator[Line]:
         info = self.recording.parameters[index]
@@ -152,7 +165,7 @@ class ParametersScreen(View):
         sampled = SAMPLED if info.numel > SAMPLE else ""
         also = f"  also {', '.join(map(printable, info.also))}" if info.also else ""
         yield (strong(row.name), dim(f"  {row.shape}  {row.dtype}{owner}{also}{sampled}"))
-        width = max(8, min(100, self.size.width - 88))
+        width = max(12, min(104, self.size.width - 84))
         for figure in FIGURES:
             value = self._table.figure(index, figure)
             course = self._trend(index, figure.statistic, width)

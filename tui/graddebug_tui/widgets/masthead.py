@@ -13,6 +13,7 @@ from graddebug.views.line import Line, Span, Tone, dim, plain, strong
 from graddebug.views.parameters import marked_sparkline
 from graddebug.views.printable import cells, fit
 from graddebug.views.run import RunSummary, mean_stretches, step_words
+from graddebug.views.sparkline import LOG, axis
 from graddebug.views.steps import StepCursor
 from graddebug_tui.tones import content
 
@@ -68,10 +69,11 @@ def _step_line(standing: Standing, width: int) -> Line:
     if standing.record is None:
         return (dim("no steps"),)
     words = step_words(standing.record, standing.cursor.steps[-1])
-    room = width - cells(plain(words)) - 9
+    room = width - cells(plain(words)) - 9 - len(LOG)
     if room < 10:
         return words
     steps, losses = mean_stretches(*standing.losses, points=min(room, 80))
-    if not np.isfinite(losses).any():
+    if np.isnan(losses).all():
         return words
-    return (*words, dim("   loss "), *marked_sparkline(steps, losses, cursor=standing.cursor.step))
+    course = marked_sparkline(steps, losses, cursor=standing.cursor.step)
+    return (*words, dim("   loss "), *course, dim(axis(losses)))
