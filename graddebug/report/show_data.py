@@ -40,7 +40,9 @@ def show_json(recording: Recording, *, step: int | None, parameter: str | None) 
         "parameters": _parameters(recording, at, chosen),
     }
     if step is not None and at is not None:
-        shown["life"] = [_event(row, recording.parameters) for row in life(recording, at).rows]
+        shown["life"] = [
+            _event(row, recording.parameters) for row in life(recording, at).rows if not row.heads
+        ]
         shown["graph"] = _graph(recording, at)
     if parameter is not None:
         shown["series"] = {recording.parameters[i].name: _series(recording, i) for i in chosen}

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 #: Steps looked back over to know what gradients held when the step began.
 LOOK_BACK = 32
+#: Heads the events that no whole step holds.
+TAIL = "after the last whole step"
+NO_STEP = "no whole step: all that was seen"
 
 
 LIFE_COLUMNS = (
@@ -59,7 +62,7 @@ class LifeRow:
 
     ``site`` is the line that did it, or, with ``noticed``, the line before which the state was seen
     to have changed. ``depth`` is 1 inside an optimizer's closure or another backward. ``tail`` marks
-    events after the last whole step, ``begins_tail`` the first of them. ``params`` are the parameters
+    events after the last whole step; a row that ``heads`` them is no event. ``params`` are the parameters
     it touched.
     """
 
@@ -73,7 +76,7 @@ class LifeRow:
     params: ParameterSet
     depth: int
     tail: bool
-    begins_tail: bool = False
+    heads: bool = False
     findings: tuple[FindingRow, ...] = ()
 
 
@@ -96,28 +99,42 @@ def life(recording: Recording, step: int | None) -> Life:
     """
     if step is None:
         telling = _Telling(recording.optimizers, recording.parameters, step=-1)
-        told = Life(step=None, rows=_with_tail(telling.tell(list(recording.events()))))
+        told = Life(step=None, rows=_with_tail(telling.tell(list(recording.events())), NO_STEP))
         return _with_findings(told, recording.findings)
     is_last = step == recording.last_step
     telling = _Telling(recording.optimizers, recording.parameters, step)
     telling.prepare(recording.events(max(recording.first_step or 0, step - LOOK_BACK), step - 1))
     events = list(recording.events(step, None if is_last else step))
-    told = Life(step=step, rows=_with_tail(telling.tell(events)))
+    told = Life(step=step, rows=_with_tail(telling.tell(events), TAIL))
     return _with_findings(told, findings_at(recording.findings, step))
 
 
-def _with_tail(rows: Sequence[LifeRow]) -> tuple[LifeRow, ...]:
-    begin = next((place for place, row in enumerate(rows) if row.tail), len(rows))
-    return tuple(replace(row, begins_tail=place == begin) for place, row in enumerate(rows))
+def _with_tail(rows: Sequence[LifeRow], words: str) -> tuple[LifeRow, ...]:
+    begin = next((place for place, row in enumerate(rows) if row.tail), None)
+    if begin is None:
+        return tuple(rows)
+    heading = LifeRow(
+        order=rows[begin].order,
+        word="———",
+        tone=Tone.DIM,
+        words=(dim(words),),
+        where="",
+        site=None,
+        noticed=False,
+        params=(),
+        depth=0,
+        tail=True,
+        heads=True,
+    )
+    return (*rows[:begin], heading, *rows[begin:])
 
 
 def life_cells(row: LifeRow) -> list[Line]:
     """An event's cells, by `LIFE_COLUMNS`."""
-    before = "after the last whole step: " if row.begins_tail else ""
     return [
-        (dim(f"{row.order}"),),
+        (dim("" if row.heads else f"{row.order}"),),
         (Span("  " * row.depth + row.word, row.tone),),
-        (dim(before), *row.words),
+        row.words,
         (dim(f"before {row.where}" if row.noticed else row.where),),
         _found(row.findings),
     ]

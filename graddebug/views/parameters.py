@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +19,9 @@ import numpy as np
 from graddebug.records import STATISTICS, Finding, ParameterInfo, Severity
 from graddebug.views.columns import Column
 from graddebug.views.figures import measured, shape, share, whole
-from graddebug.views.line import GLYPHS, TONES, Line, Span, Tone, dim, line
+from graddebug.views.line import GLYPHS, TONES, Line, Span, Tone, dim
 from graddebug.views.printable import fit_middle, printable
-from graddebug.views.sparkline import LOG, axis, sparkline
+from graddebug.views.sparkline import BEYOND, LOG, axis, sparkline
 
 if TYPE_CHECKING:
     from graddebug.trace.reader import Recording
@@ -255,10 +256,20 @@ def course(
 
 
 def marked_sparkline(steps: np.ndarray, values: np.ndarray, *, cursor: int | None) -> Line:
-    """``values`` as blocks with the last one that begins at or before step ``cursor`` in another tone."""
+    """``values`` as blocks with the last one that begins at or before step ``cursor`` in another tone.
+
+    Marks of NaN and inf have the tone of an error.
+    """
     blocks = sparkline(values)
     if cursor is None or not blocks:
-        return line(Span(blocks, Tone.ACCENT))
+        return _toned(blocks)
     at = max(0, int(np.searchsorted(steps, cursor, side="right")) - 1)
     here = blocks[at].replace(" ", "·")
-    return line(Span(blocks[:at], Tone.ACCENT), Span(here, Tone.STRONG), Span(blocks[at + 1 :], Tone.ACCENT))
+    tone = Tone.ERROR if here == BEYOND else Tone.STRONG
+    return (*_toned(blocks[:at]), Span(here, tone), *_toned(blocks[at + 1 :]))
+
+
+def _toned(blocks: str) -> Line:
+    tones = {True: Tone.ERROR, False: Tone.ACCENT}
+    runs = groupby(blocks, key=lambda block: block == BEYOND)
+    return tuple(Span("".join(same), tones[beyond]) for beyond, same in runs)

@@ -75,7 +75,7 @@ def test_the_tail_is_marked_in_json_and_named_once_in_text(tmp_path: Path) -> No
     told = show_json(run, step=1, parameter=None)
     assert [event["event"] for event in told["life"] if event["tail"]] == ["forward", "backward"]
     text = render_show(run, step=1, parameter=None, width=120)
-    assert text.count("after the last whole step:") == 1
+    assert text.count("after the last whole step") == 1
 
 
 def test_a_step_that_is_not_there_is_refused(recording: Recording) -> None:

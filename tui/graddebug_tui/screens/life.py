@@ -75,7 +75,8 @@ class LifeScreen(View):
         self.detail.show(self._event_lines(self._life.rows[self.sheet.cursor]))
 
     def _event_lines(self, row: LifeRow) -> Iterator[Line]:
-        yield (Span(row.word, row.tone), dim(f"  event {row.order} of the run"))
+        if not row.heads:
+            yield (Span(row.word, row.tone), dim(f"  event {row.order} of the run"))
         yield row.words
         if row.site:
             role = "noticed before this line" if row.noticed else row.word
