@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graddebug.errors import UsageError, described
+from graddebug.errors import TraceError, UsageError, described
 from graddebug.program import Outcome, Program, check_exists, execute, flush_output
 from graddebug.records import Finding, Severity
 from graddebug.report.live import LivePrinter
@@ -23,6 +23,7 @@ from graddebug.report.place import near_path
 from graddebug.report.terminal import emit, wants_colour
 from graddebug.report.text import render_headline
 from graddebug.report.weigh import by_weight, counted, fails, tally
+from graddebug.trace.reader import Recording
 from graddebug.views.printable import printable
 from graddebug.when_imported import when_imported
 
@@ -116,8 +117,8 @@ class Watched:
             return outcome
         self._run.close(outcome.reason, detail=_detail(outcome.error))
         findings = by_weight(self._run.findings)
-        kept = self._run.folder is not None
-        self._say(*summary(findings, steps=self._run.steps, folder=self._shown_folder if kept else None))
+        kept = None if self._run.folder is None else _steps_kept(self._run.folder)
+        self._say(*summary(findings, steps=self._run.steps, kept=kept, folder=self._shown_folder))
         if outcome.code == 0 and fails(findings, self._options.fail_on):
             return Outcome(1, outcome.error)
         return outcome
@@ -131,24 +132,38 @@ class Watched:
             emit("\n".join([f"graddebug: {lines[0]}", *lines[1:]]), sys.stderr)
 
 
-def summary(findings: list[Finding], *, steps: int, folder: str | None) -> list[str]:
+def _steps_kept(folder: Path) -> int | None:
+    """Steps that the recording holds: a full disk ends it early, and the program may have removed it."""
+    try:
+        return len(Recording.open(folder))
+    except TraceError:
+        return None
+
+
+def summary(findings: list[Finding], *, steps: int, kept: int | None, folder: str) -> list[str]:
     """The closing lines: what was recorded, the findings in one line each, how to look at them.
 
-    ``folder`` is None where nothing could be recorded.
+    ``kept`` is the number of steps in the recording, None where there is none.
     """
     colour = wants_colour(sys.stderr)
     told = [f"  {render_headline(finding, colour=colour)}" for finding in findings[:_HEADLINES]]
     if len(findings) > _HEADLINES:
         told.append(f"  and {len(findings) - _HEADLINES} more")
-    if folder is None:
+    if kept is None:
         return [f"{counted(steps, 'step')} watched, {tally(findings)}", *told]
     command = f"graddebug-tui replay {shlex.quote(folder)}"
     return [
-        f"{counted(steps, 'step')} recorded, {tally(findings)}",
+        f"{_counts(steps, kept)}, {tally(findings)}",
         *told,
         f"  recording: {printable(folder)}",
         f"  look at it: {printable(command)}",
     ]
+
+
+def _counts(steps: int, kept: int) -> str:
+    if kept == steps:
+        return f"{counted(steps, 'step')} recorded"
+    return f"{counted(steps, 'step')} watched, {kept} of them recorded"
 
 
 def _check_working_directory() -> None:

@@ -256,10 +256,29 @@ def test_a_missing_script_makes_no_folder(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_summary_stays_short() -> None:
     """Ten findings are named, the rest counted; a folder with a space is quoted for the shell."""
-    lines = summary([finding()] * 12, steps=1, folder="my runs/a")
+    lines = summary([finding()] * 12, steps=1, kept=1, folder="my runs/a")
     assert lines[0] == "1 step recorded, 12 errors"
     assert lines[11] == "  and 2 more"
     assert lines[-1] == "  look at it: graddebug-tui replay 'my runs/a'"
+
+
+def test_a_recording_that_ended_early_is_not_called_whole(tmp_path: Path) -> None:
+    """The disk fills up while training: one line says so, and the summary counts what was kept."""
+    limit = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))\n"
+    script(tmp_path, TRAINING.replace("torch.manual_seed(0)\n", limit))
+    ran = graddebug("run", "-o", "out", "train.py", "clear", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr.count("graddebug stopped recording: ")) == (0, 1)
+    assert "graddebug: 4 steps watched, 0 of them recorded, no findings" in ran.stderr
+
+
+def test_a_recording_the_program_removed_is_not_shown(tmp_path: Path) -> None:
+    """Nobody is sent to look at a folder that is gone."""
+    script(tmp_path, TRAINING + "import shutil\nshutil.rmtree('out')\n")
+    ran = graddebug("run", "-o", "out", "train.py", "clear", cwd=tmp_path)
+    assert ran.returncode == 0
+    assert "graddebug: 4 steps watched, no findings" in ran.stderr
+    assert "look at it" not in ran.stderr
 
 
 def test_threads_that_train_at_the_same_time(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from typing import TextIO
 _NARROWEST, _WIDEST = 40, 120
 _CODES = {"red": "31", "yellow": "33", "blue": "34", "green": "32", "bold": "1", "dim": "2"}
 #: Our own signs, and what stands for them where an encoding lacks them.
-_PLAIN = str.maketrans("✖▲●│…←⋮\N{EN DASH}", "x!*|~<:-")
+_PLAIN = str.maketrans(
+    "✖▲●✔○│…←→⋮·▾▸▶◀—\N{EN DASH}\N{MULTIPLICATION SIGN}▁▂▃▄▅▆▇█", "x!*vo|~<>:.v>><--x_.-:=+*#"
+)
 
 
 def paint(text: str, *styles: str, colour: bool) -> str:

@@ -282,8 +282,9 @@ def _usage_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError) as error:
+        state = "is a file" if os.path.isfile(error.filename) else "exists already"
         raise UsageError(
-            f"no recording can be written to {folder}: {error.filename} is a file. Choose another folder."
+            f"no recording can be written to {folder}: {error.filename} {state}. Choose another folder."
         ) from None
     except OSError as error:
         raise UsageError(

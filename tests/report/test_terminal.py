@@ -55,6 +55,7 @@ def test_a_poor_encoding_loses_no_text() -> None:
     """Signs of ours become ASCII, others their escapes."""
     assert encodable("✖ größe │ 漢", "ascii") == "x gr\\xf6\\xdfe | \\u6f22"
     assert encodable("✖ größe", "utf-8") == "✖ größe"
+    assert encodable("▁▂▃▄▅▆▇█! · ✔", "ascii") == "_.-:=+*#! . v"
 
 
 def test_emit_writes_a_line_at_once() -> None:

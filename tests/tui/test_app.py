@@ -351,3 +351,10 @@ async def test_the_courses_say_what_each_number_is(recording: Recording) -> None
         zeros = next(row for row in screen_text(pilot).splitlines() if row.strip().startswith("zeros"))
     assert "0% … 0%" in zeros
     assert "sample: exact zeros" in zeros
+
+
+async def test_an_open_recording_is_said_to_be_open_on_a_small_terminal(tmp_path: Path) -> None:
+    """Where steps and state do not both fit, the state stays."""
+    run = recorded(tmp_path / "run", steps=3, found=False, clears=True, close=False)
+    async with running(run) as pilot:
+        assert "open: still running, or killed" in screen_text(pilot).splitlines()[0]

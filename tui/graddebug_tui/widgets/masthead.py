@@ -54,15 +54,19 @@ class Masthead(Widget):
 
 def _run_line(summary: RunSummary, width: int) -> Line:
     right = summary.findings
-    about: Line = (dim(f"  {summary.steps}  "), summary.state)
     name: Line = (Span("∇ ", Tone.ACCENT), strong("graddebug  "))
     room = width - cells(plain(name)) - cells(plain(right)) - 2
+    about = _about(summary, room - min(12, cells(summary.title)))
     about_width = cells(plain(about))
-    if room - about_width < min(12, cells(summary.title)):
-        about, about_width = (), 0
     title = fit(summary.title, max(0, room - about_width))
     blank = " " * max(1, room + 2 - about_width - cells(title))
     return (*name, Span(title), *about, Span(blank), *right)
+
+
+def _about(summary: RunSummary, width: int) -> Line:
+    """Steps and state, or the state alone, or nothing: what fits."""
+    choices: list[Line] = [(dim(f"  {summary.steps}  "), summary.state), (dim("  "), summary.state)]
+    return next((words for words in choices if cells(plain(words)) <= width), ())
 
 
 def _step_line(standing: Standing, width: int) -> Line:
