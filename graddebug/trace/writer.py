@@ -282,7 +282,7 @@ def _usage_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError) as error:
-        state = "is a file" if os.path.isfile(error.filename) else "exists already"
+        state = "exists already" if os.path.isdir(error.filename) else "is a file"
         raise UsageError(
             f"no recording can be written to {folder}: {error.filename} {state}. Choose another folder."
         ) from None
