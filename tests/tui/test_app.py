@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from graddebug.trace.reader import Recording
-from tests.views.recordings import recorded
+from tests.views.recordings import recorded, write
 
 SIZES = [(80, 24), (200, 60)]
 
@@ -358,3 +358,15 @@ async def test_an_open_recording_is_said_to_be_open_on_a_small_terminal(tmp_path
     run = recorded(tmp_path / "run", steps=3, found=False, clears=True, close=False)
     async with running(run) as pilot:
         assert "open: still running, or killed" in screen_text(pilot).splitlines()[0]
+
+
+async def test_damage_met_while_looking_is_told_at_the_top(tmp_path: Path) -> None:
+    """Events are checked when read: nothing is called fine whose events cannot be."""
+    folder = write(tmp_path / "run", steps=9, found=False, clears=True)
+    file = folder / "rank00000" / "events-000000.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[5] = lines[5].replace(b"5", b"6", 1)
+    file.write_bytes(b"".join(lines))
+    async with running(Recording.open(folder), (110, 32)) as pilot:
+        text = await press(pilot)
+    assert "▲ the events of step 5 are damaged" in text

@@ -59,6 +59,11 @@ class GraddebugApp(App[None]):
         """Put the cursor on a step, or the nearest that was kept."""
         self._move(self.cursor.at(step))
 
+    def learned_of_damage(self) -> bool:
+        """Whether reading has shown damage that the summary did not tell of; it does from now on."""
+        before, self.summary = self.summary.warning, run_summary(self.recording)
+        return self.summary.warning != before
+
     def look_at_parameter(self, index: int) -> None:
         """Show a parameter's numbers, at the cursor's step."""
         self.wanted_parameter = index

@@ -57,7 +57,9 @@ class FindingsScreen(View):
         except TraceError as error:
             self.notify(printable(str(error)), title="cannot be read", severity="error", markup=False)
         self._unseen = unseen(found)
-        if self._unseen:
+        if self.viewer.learned_of_damage():
+            self.redraw()
+        elif self._unseen:
             self._tell()
 
     def draw(self) -> None:

@@ -161,7 +161,8 @@ class ParametersScreen(View):
     def _courses(self, index: int) -> Iterator[Line]:
         info = self.recording.parameters[index]
         row = self._table.row(index)
-        owner = f"  in {printable(info.module)} ({printable(info.module_type)})" if info.module_type else ""
+        inside = printable(info.module) or "the model itself"
+        owner = f"  in {inside} ({printable(info.module_type)})" if info.module_type else ""
         sampled = SAMPLED if info.numel > SAMPLE else ""
         also = f"  also {', '.join(map(printable, info.also))}" if info.also else ""
         yield (strong(row.name), dim(f"  {row.shape}  {row.dtype}{owner}{also}{sampled}"))
