@@ -89,7 +89,8 @@ class Watched:
         try:
             self._watch(self._folder)
         except (UsageError, OSError) as error:  # the program has used the folder, or removed it
-            LivePrinter().say(f"graddebug is not recording: {error} Training goes on, findings still appear.")
+            why = str(error).rstrip(".")
+            LivePrinter().say(f"graddebug is not recording: {why}. Training goes on, findings still appear.")
             self._watch(None)
         except ImportError as error:
             LivePrinter().say(f"graddebug is not watching: {error}. Training goes on without it.")
