@@ -194,6 +194,10 @@ class Forwards:
         params = context.table.module_params.get(module) or ()
         told = self._told.get(module)
         if told is None or told[0] != context.windows:
+            if told and not self._holds(module, params):
+                context.table.rescan()
+                context.report_unregistered()
+                params = context.table.module_params.get(module) or ()
             count = told[1] if told else 0
             wanting = [
                 i for i in params if context.table.trainable[i] and i not in context.state.ever_written
@@ -203,6 +207,11 @@ class Forwards:
             if not wanting or count + 1 >= USES_TOLD:
                 self._used[module] = True
             self._told[module] = (context.windows, count + 1)
+
+    def _holds(self, module: nn.Module, params: ParameterSet) -> bool:
+        """Whether the module's parameters are still those that it had (a forward may replace them)."""
+        index = self._context.table.index
+        return {index(parameter) for parameter in parameters_of(module, recurse=False)}.issuperset(params)
 
     # --- outermost calls --------------------------------------------------------------------------
 

@@ -28,6 +28,9 @@ from graddebug.records import (
     TrainableChanged,
 )
 
+#: The index of an optimizer that was made, but not used yet.
+_NOT_YET = -1
+
 
 @dataclass(slots=True)
 class Entry:
@@ -110,8 +113,7 @@ class Optimizers:
 
     def _add(self, optimizer: torch.optim.Optimizer, name: str) -> Entry:
         key, forget = id(optimizer), self._entries.pop
-        entry = Entry(weakref.ref(optimizer, lambda _: forget(key, None)), self._next_index, name, [])
-        self._next_index += 1
+        entry = Entry(weakref.ref(optimizer, lambda _: forget(key, None)), _NOT_YET, name, [])
         self._entries[key] = entry
         return entry
 
@@ -136,7 +138,7 @@ class Optimizers:
         ids = [id(parameter) for parameter in owned]
         if ids == entry.ids and not entry.changed:
             return
-        if not entry.ids:
+        if entry.index == _NOT_YET:
             entry.name = entry.name or name_among_globals(optimizer)
             self._introduce(entry, optimizer)
         entry.ids, entry.changed = ids, False
@@ -150,6 +152,9 @@ class Optimizers:
         self._context.journal.note(OptimizerOwns, None, optimizer=entry.index, params=entry.params)
 
     def _introduce(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
+        """Give it its index and announce it: in the order of first use, not of creation."""
+        entry.index = self._next_index
+        self._next_index += 1
         kind = type(optimizer).__name__
         taken = {one.shown for one in self._entries.values()}
         entry.shown = free_name(entry.name or kind, taken)
@@ -213,7 +218,10 @@ class Optimizers:
 
     def after_clear(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
         """``optimizer.zero_grad()`` returned."""
-        self._cleared(self._known(_owned(optimizer)), "optimizer.zero_grad", entry.name, entry.index)
+        members = self._known(_owned(optimizer))
+        if members and entry.index == _NOT_YET:
+            self._learn(entry, optimizer)
+        self._cleared(members, "optimizer.zero_grad", entry.name, entry.index)
 
     def before_module_clear(self, module: torch.nn.Module) -> list[int]:
         """``module.zero_grad()`` is about to run: the watched parameters it concerns."""

@@ -94,12 +94,16 @@ class NeverReceivesGradient(Rule):
         return self._ran.get(index, (-1, 0))[1]
 
     def _silent(self, optimizer: OptimizerLife, ledger: Ledger, *, windows: int) -> list[int]:
-        """Trainable, owned and never written, while others of the optimizer were in so many windows."""
+        """Trainable, owned and never written, while others of the optimizer were in so many windows.
+
+        What left its module is no part of the forward any more (a codebook that its forward replaces).
+        """
         cohorts = ledger.cohorts.of(optimizer.owned)
         silent = [c for c in cohorts if c.life.touched < 0 and c.life.trainable]
         if not silent or max(cohort.life.windows_ever for cohort in cohorts) < windows:
             return []
-        return sorted(p for cohort in silent for p in cohort.members)
+        members = (p for cohort in silent for p in cohort.members)
+        return sorted(p for p in members if p not in ledger.unregistered)
 
 
 def _trained_in_no_row(params: list[int], ledger: Ledger) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.records import Severity
+from graddebug.records import ParametersUnregistered, Severity
 from tests.diagnose.story import Lines, Story, Tell
 
 WRITTEN = ("fc1.weight", "fc1.bias")
@@ -110,6 +110,16 @@ def test_sometimes_is_enough(tell: Tell) -> None:
     for _ in range(10):
         train(story, steps=3)
         train(story, steps=1, written=None, used=None)
+    story.end()
+    assert story.codes == []
+
+
+def test_a_parameter_that_left_its_module_is_not_asked_for(tell: Tell) -> None:
+    """A codebook whose forward puts a new parameter in its place."""
+    story = tell()
+    train(story, steps=1, used=None)
+    story.tell(ParametersUnregistered, params=story.set(SILENT))
+    train(story, steps=40, used=None)
     story.end()
     assert story.codes == []
 
