@@ -23,7 +23,6 @@ from graddebug.report.place import near_path
 from graddebug.report.terminal import emit, wants_colour
 from graddebug.report.text import render_headline
 from graddebug.report.weigh import by_weight, counted, fails, tally
-from graddebug.trace.reader import Recording
 from graddebug.views.printable import printable
 from graddebug.when_imported import when_imported
 
@@ -136,6 +135,8 @@ class Watched:
 def _steps_kept(folder: Path) -> int | None:
     """Steps that the recording holds: a full disk ends it early, and the program may have removed it."""
     try:
+        from graddebug.trace.reader import Recording  # numpy, and the modules it loads, come after the program
+
         return len(Recording.open(folder))
     except TraceError:
         return None
