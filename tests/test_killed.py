@@ -45,4 +45,4 @@ def test_a_killed_training_keeps_its_steps(tmp_path: Path, steps: int) -> None:
     assert recording.closed is None
     checked = graddebug("check", "out", cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
-    assert f"{len(recording)} steps" in checked.stdout
+    assert f"{len(recording)} step" in checked.stdout

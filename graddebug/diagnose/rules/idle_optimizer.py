@@ -115,7 +115,7 @@ def _never(event: RunEnd, idle: OptimizerLife, cohorts: list[Cohort], ledger: Le
         message=(
             f"`{name}` never stepped in the whole run: {clear} "
             f"cleared what {quoted(site, 'backward()')} wrote {times(idle.discards, 'time')}, and "
-            f"{PARAMETERS} are what they were at the beginning."
+            f"nothing has changed {PARAMETERS}."
         ),
         fix=f"Call `{name}.step()` after {quoted(site, 'backward()')}.",
         roles=roles(backward=site, zero_grad=idle.last_discard.site if idle.last_discard else None),

@@ -82,7 +82,7 @@ def test_a_loop_that_lost_its_step(tell: Tell, lines: Lines) -> None:
     assert (story.codes, lines(finding)) == (["GD112"], {"backward": 41, "zero_grad": 39})
     assert finding.message == (
         "`optimizer` never stepped in the whole run: `optimizer.zero_grad()` (train.py:39) cleared what "
-        "`loss.backward()` (train.py:41) wrote 24 times, and w are what they were at the beginning."
+        "`loss.backward()` (train.py:41) wrote 24 times, and nothing has changed w."
     )
     assert finding.fix == "Call `optimizer.step()` after `loss.backward()` (train.py:41)."
 
