@@ -134,9 +134,9 @@ class Watched:
 
 def _steps_kept(folder: Path) -> int | None:
     """Steps that the recording holds: a full disk ends it early, and the program may have removed it."""
-    try:
-        from graddebug.trace.reader import Recording  # numpy, and the modules it loads, come after the program
+    from graddebug.trace.reader import Recording  # with numpy, which must not come before the program
 
+    try:
         return len(Recording.open(folder))
     except TraceError:
         return None

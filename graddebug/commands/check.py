@@ -99,8 +99,8 @@ def header(recording: Recording, *, folder: str) -> str:
 
     info = recording.info
     lines = [
-        f"{printable(folder)}: {counted(len(recording), 'step')}, "
-        f"recorded {printable(info.created)}, torch {printable(info.torch)}"
+        f"{printable(folder)}: {counted(len(recording), 'step')}, recorded {printable(info.created)}, torch "
+        f"{printable(info.torch)}"
     ]
     if info.argv:
         lines.append(f"  {printable(shlex.join(info.argv))}")

@@ -24,8 +24,8 @@ def run_info(folder: Path) -> RunInfo:
         return RUN.decode(layout.parse_run_text(text))
     except Damaged as error:
         raise TraceError(
-            f"{folder / layout.RUN} is damaged ({error}), so the recording cannot be read: "
-            "record the run again."
+            f"{folder / layout.RUN} is damaged ({error}), so the recording cannot be read: record the run "
+            "again."
         ) from None
 
 
@@ -39,6 +39,6 @@ def _run_text(folder: Path) -> bytes:
     except FileNotFoundError:
         seen = f"holds no {layout.RUN}" if any(folder.iterdir()) else "is empty"
         raise TraceError(
-            f"{folder} {seen}, so it is no recording: give the folder that "
-            "`graddebug run -o` or `graddebug.watch(out=...)` wrote."
+            f"{folder} {seen}, so it is no recording: give the folder that `graddebug run -o` or "
+            "`graddebug.watch(out=...)` wrote."
         ) from None

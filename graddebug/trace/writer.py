@@ -93,8 +93,8 @@ class TraceWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         if next(self.folder.iterdir(), None) is not None:
             raise UsageError(
-                f"{self.folder} already holds files: a recording needs a new or empty folder. "
-                "Choose another one, or remove it if it is no longer needed."
+                f"{self.folder} already holds files: a recording needs a new or empty folder. Choose "
+                "another one, or remove it if it is no longer needed."
             )
         layout.write_whole(self.folder / layout.RUN, layout.run_text(RUN.encode(info)))
         rank = self.folder / layout.rank_folder(info.rank)
@@ -192,8 +192,8 @@ class TraceWriter:
         rows, columns = statistics.shape
         if columns != len(STATISTICS) or rows > self._parameter_count:
             raise ValueError(
-                f"statistics must be (parameters <= {self._parameter_count}, {len(STATISTICS)}), "
-                f"not {statistics.shape}"
+                f"statistics must be (parameters <= {self._parameter_count}, {len(STATISTICS)}), not "
+                f"{statistics.shape}"
             )
         return np.ascontiguousarray(statistics, dtype="<f4")
 
@@ -288,6 +288,6 @@ def _usage_error(folder: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise UsageError(
-            f"no recording can be written to {folder}: {error.strerror or error}. "
-            "Choose a folder you may write to, on a disk with free space."
+            f"no recording can be written to {folder}: {error.strerror or error}. Choose a folder you may "
+            "write to, on a disk with free space."
         ) from None

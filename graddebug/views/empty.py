@@ -54,8 +54,8 @@ def _never_stepped(recording: Recording) -> tuple[str, str]:
     if not recording.optimizers:
         return (
             "The program finished, and no optimizer was used while it was watched.",
-            "A step ends with optimizer.step(). Where weights are updated by hand, mark each one: "
-            "with run.step(): ...",
+            "A step ends with optimizer.step(). Where weights are updated by hand, mark each one: with "
+            "run.step(): ...",
         )
     names = ", ".join(optimizer.name for optimizer in recording.optimizers)
     return (

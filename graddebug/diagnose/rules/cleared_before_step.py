@@ -18,8 +18,7 @@ class ClearedBeforeStep(Rule):
     severity = Severity.ERROR
     why = (
         "A clear between backward and step leaves the step nothing to apply. With gradients set to None "
-        "nothing is "
-        "learnt; with gradients set to zero, momentum and weight decay still move the weights."
+        "nothing is learnt; with gradients set to zero, momentum and weight decay still move the weights."
     )
     fix = "Call `zero_grad()` before the backward or after the step, not between the two."
     example = (
@@ -48,9 +47,8 @@ class ClearedBeforeStep(Rule):
             Claim(
                 step=fact.step.step,
                 message=(
-                    f"`{name}.step()` found only cleared gradients: {backward} wrote those of "
-                    f"{PARAMETERS}, then {the_clear(discard.event)} "
-                    f"set them to {left} before the step could use them."
+                    f"`{name}.step()` found only cleared gradients: {backward} wrote those of {PARAMETERS}, "
+                    f"then {the_clear(discard.event)} set them to {left} before the step could use them."
                 ),
                 fix=_fix(discard, fact),
                 roles=roles(

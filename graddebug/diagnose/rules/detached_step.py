@@ -18,10 +18,8 @@ class DetachedStep(Rule):
     severity = Severity.ERROR
     why = (
         "A detach(), an argmax or a no_grad block between a network and its loss raises no error as long "
-        "as the loss "
-        "depends on something else that wants a gradient. The backward runs, it writes other parameters "
-        "or none, "
-        "and the network's step has nothing to apply: it stays as it was initialised."
+        "as the loss depends on something else that wants a gradient. The backward runs, it writes other "
+        "parameters or none, and the network's step has nothing to apply: it stays as it was initialised."
     )
     fix = (
         "Remove the cut between the optimizer's parameters and the loss, or step the optimizer that owns "

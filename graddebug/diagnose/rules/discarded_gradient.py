@@ -43,10 +43,8 @@ class DiscardedGradient(Rule):
     severity = Severity.WARNING
     why = (
         "Gradient accumulation sums several backwards and steps once. A zero_grad inside the micro-batch "
-        "loop leaves "
-        "only the last of them, so that most of the batch is computed for nothing; a zero_grad at the "
-        "start of an "
-        "epoch throws away the micro-batches that did not fill a last window."
+        "loop leaves only the last of them, so that most of the batch is computed for nothing; a zero_grad "
+        "at the start of an epoch throws away the micro-batches that did not fill a last window."
     )
     fix = (
         "Clear right after the step, not before each backward; at the end of an epoch, step once more or "
@@ -121,9 +119,8 @@ class DiscardedGradient(Rule):
         share = f"{number} of {number + 1}"
         message = (
             f"{share} backwards of each window are thrown away: {_call(wasted)} clears the gradients of "
-            f"{PARAMETERS} "
-            f"before `{_name(fact, ledger)}.step()` has used them, so that each step uses the last "
-            "backward only."
+            f"{PARAMETERS} before `{_name(fact, ledger)}.step()` has used them, so that each step uses the "
+            "last backward only."
         )
         fix = (
             f"Clear only after a step: move {that_clear(wasted[-1].event)} behind "
@@ -144,14 +141,12 @@ class DiscardedGradient(Rule):
         last = partial[-1].count
         message = (
             f"{sentence(_call(partial))} cleared gradients of {PARAMETERS} that no step had used: "
-            f"`{_name(fact, ledger)}` steps after "
-            f"{usual} backwards, and {times(last, 'backward')} left over from an unfinished window "
-            f"{'was' if last == 1 else 'were'} thrown away, again and again."
+            f"`{_name(fact, ledger)}` steps after {usual} backwards, and {times(last, 'backward')} left "
+            f"over from an unfinished window {'was' if last == 1 else 'were'} thrown away, again and again."
         )
         fix = (
             f"Step once more before {_call(partial)} when a window is unfinished, or make the number of "
-            "batches a "
-            f"multiple of {usual}."
+            f"batches a multiple of {usual}."
         )
         evidence: dict[str, object] = {
             "discarded": last,

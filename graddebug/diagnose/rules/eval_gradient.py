@@ -17,9 +17,8 @@ class EvalGradient(Rule):
     severity = Severity.WARNING
     why = (
         "A loss function that also calls backward, used for validation too, leaves the gradients of "
-        "validation data "
-        "in .grad. The first training step afterwards applies them: the model learns from data it is "
-        "judged by."
+        "validation data in .grad. The first training step afterwards applies them: the model learns from "
+        "data it is judged by."
     )
     fix = (
         "Validate under `torch.no_grad()` and without backward, or clear the gradients before training "
@@ -57,8 +56,8 @@ def _claim(fact: Consumed, leaked: Contribution, params: list[int], ledger: Ledg
     return Claim(
         step=fact.step.step,
         message=(
-            f"`{name}.step()` in train mode applied gradients that were written in eval mode: {backward} ran "
-            f"{times(leaked.count, 'time')} while the module was in eval mode, and wrote {PARAMETERS}."
+            f"`{name}.step()` in train mode applied gradients that were written in eval mode: {backward} "
+            f"ran {times(leaked.count, 'time')} while the module was in eval mode, and wrote {PARAMETERS}."
         ),
         fix=(
             f"Wrap the evaluation around {backward} in `torch.no_grad()` without its backward, or call "

@@ -18,10 +18,8 @@ class ForeignGradient(Rule):
     severity = Severity.ERROR
     why = (
         "The loss of one network often flows through another one and writes its gradients too: a "
-        "generator's loss "
-        "through the discriminator. If only the stepping optimizer's gradients are cleared, the leftovers "
-        "are "
-        "added to the other network's next gradients, and push it the wrong way."
+        "generator's loss through the discriminator. If only the stepping optimizer's gradients are "
+        "cleared, the leftovers are added to the other network's next gradients, and push it the wrong way."
     )
     fix = (
         "Clear an optimizer's gradients right before the backward that is meant for it, not right after "
@@ -73,8 +71,7 @@ def _claim(
         step=fact.step.step,
         message=(
             f"`{name}.step()` applied gradients that belong to `{owner}`: {theirs} wrote {PARAMETERS} too, "
-            f"`{owner}` stepped "
-            f"with it, and what was left was added to the gradients of {mine}."
+            f"`{owner}` stepped with it, and what was left was added to the gradients of {mine}."
         ),
         fix=f"Call `{name}.zero_grad()` right before {quoted(first.site, 'backward()')}.",
         roles=roles(foreign_backward=leftover.site, backward=own.site, step=fact.step.site),

@@ -25,8 +25,8 @@ class GradientHoldsGraph(Rule):
     severity = Severity.WARNING
     why = (
         "backward(create_graph=True) makes each .grad part of a graph that holds the parameter again. The "
-        "cycle keeps "
-        "all activations alive until the garbage collector finds it, and memory grows from step to step."
+        "cycle keeps all activations alive until the garbage collector finds it, and memory grows from "
+        "step to step."
     )
     fix = (
         "Use `torch.autograd.grad(..., create_graph=True)`, which does not touch .grad, or set gradients "
@@ -106,8 +106,8 @@ def _claim(
     return Claim(
         step=step.step,
         message=(
-            f"After `{name}.step()` the gradients of {PARAMETERS} still hold the graph of {line}, and {why}: "
-            "parameter, gradient and graph keep each other alive, with all activations."
+            f"After `{name}.step()` the gradients of {PARAMETERS} still hold the graph of {line}, and "
+            f"{why}: parameter, gradient and graph keep each other alive, with all activations."
         ),
         fix=(
             f"Use `torch.autograd.grad(..., create_graph=True)` instead of {line}, and call "

@@ -31,8 +31,8 @@ class GraphWithoutBackward(Rule):
     severity = Severity.WARNING
     why = (
         "eval() changes dropout and batch norm; it does not stop autograd. Without no_grad each forward "
-        "keeps its "
-        "activations for a backward that never comes: evaluation needs the memory of training, and is slower."
+        "keeps its activations for a backward that never comes: evaluation needs the memory of training, "
+        "and is slower."
     )
     fix = "Evaluate under `torch.no_grad()` or `torch.inference_mode()`."
     example = (
@@ -112,8 +112,7 @@ def _claim(module: str, streak: _Streak) -> Claim:
         step=streak.step,
         message=(
             f"{times(streak.released, 'forward')} of {called} in eval mode built a graph that no backward "
-            "used"
-            f"{held}: {quoted(streak.site, 'forward')}."
+            f"used{held}: {quoted(streak.site, 'forward')}."
         ),
         fix=f"Put `with torch.no_grad():` (or `torch.inference_mode()`) around {place(streak.site)}.",
         roles=roles(forward=streak.site),

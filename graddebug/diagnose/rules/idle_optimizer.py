@@ -20,8 +20,7 @@ class IdleOptimizer(Rule):
     severity = Severity.WARNING
     why = (
         "With several optimizers a wrong name in one `step()` leaves a network as it was initialised, "
-        "without any "
-        "error: its gradients are computed and thrown away, window after window."
+        "without any error: its gradients are computed and thrown away, window after window."
     )
     fix = "Call `step()` of each optimizer; look for another one's name in its place."
     example = (
@@ -90,8 +89,7 @@ def _claim(
         step=fact.step.step,
         message=(
             f"`{name}` has never stepped, though {quoted(site, 'backward()')} wrote {PARAMETERS} in "
-            f"{windows} windows "
-            f"and `{stepping}` has stepped {fact.number + 1} times."
+            f"{windows} windows and `{stepping}` has stepped {fact.number + 1} times."
         ),
         fix=(
             f"Call `{name}.step()` after {quoted(site, 'backward()')}; check that {suspect} is not meant to "
@@ -113,9 +111,8 @@ def _never(event: RunEnd, idle: OptimizerLife, cohorts: list[Cohort], ledger: Le
     return Claim(
         step=event.step,
         message=(
-            f"`{name}` never stepped in the whole run: {clear} "
-            f"cleared what {quoted(site, 'backward()')} wrote {times(idle.discards, 'time')}, and "
-            f"nothing has changed {PARAMETERS}."
+            f"`{name}` never stepped in the whole run: {clear} cleared what {quoted(site, 'backward()')} "
+            f"wrote {times(idle.discards, 'time')}, and nothing has changed {PARAMETERS}."
         ),
         fix=f"Call `{name}.step()` after {quoted(site, 'backward()')}.",
         roles=roles(backward=site, zero_grad=idle.last_discard.site if idle.last_discard else None),

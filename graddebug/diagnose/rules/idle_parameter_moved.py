@@ -19,8 +19,7 @@ class IdleParameterMoved(Rule):
     why = (
         "An optimizer skips a parameter only if its gradient is None. A gradient of zeros, left by "
         "zero_grad(set_to_none=False) or by freezing a layer in the middle of training, lets momentum and "
-        "weight "
-        "decay move weights that should stand still."
+        "weight decay move weights that should stand still."
     )
     fix = (
         "Set gradients to None (the default of `zero_grad()`), or take frozen parameters out of the "
@@ -95,8 +94,8 @@ def _claim(begin: OptimizerStep, name: str, params: ParameterSet, kind: str) -> 
     return Claim(
         step=begin.step,
         message=(
-            f"`{name}.step()` ({place(begin.site)}) moved {PARAMETERS} {_WHY[kind]}, "
-            f"and {'the step applies it again' if kind == 'used' else 'momentum or weight decay acts on it'}."
+            f"`{name}.step()` ({place(begin.site)}) moved {PARAMETERS} {_WHY[kind]}, and "
+            f"{'the step applies it again' if kind == 'used' else 'momentum or weight decay acts on it'}."
         ),
         fix=_fix(kind, name),
         roles=roles(step=begin.site),

@@ -18,8 +18,7 @@ class LossWithoutParameters(Rule):
     why = (
         "'element 0 of tensors does not require grad' means that the loss has no path back to the model. "
         "loss.requires_grad_() silences the error and nothing else: the loss is a leaf, its backward "
-        "writes no "
-        "parameter, and training does nothing."
+        "writes no parameter, and training does nothing."
     )
     fix = (
         "Find what cut the loss off (detach, .item(), torch.tensor(loss), argmax, no_grad) instead of "
@@ -43,8 +42,8 @@ class LossWithoutParameters(Rule):
                 step=event.step,
                 message=(
                     f"{backward} starts at a leaf tensor: no operation made it, so no parameter gets a "
-                    "gradient from it. "
-                    "It was rebuilt from numbers, or detached and then marked with `requires_grad_()`."
+                    "gradient from it. It was rebuilt from numbers, or detached and then marked with "
+                    "`requires_grad_()`."
                 ),
                 fix=(
                     f"Remove `requires_grad`, and keep the loss before {backward} connected to the model: "

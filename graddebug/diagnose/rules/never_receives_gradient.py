@@ -20,9 +20,8 @@ class NeverReceivesGradient(Rule):
     severity = Severity.WARNING
     why = (
         "The optimizer skips a parameter whose gradient is None, without a word. Either its module does "
-        "not run, or what "
-        "it computes is cut off from the loss: a detach(), a no_grad block, an argmax, or an output "
-        "nobody uses."
+        "not run, or what it computes is cut off from the loss: a detach(), a no_grad block, an argmax, or "
+        "an output nobody uses."
     )
     fix = (
         "Follow the module's output to the loss and remove the cut, or take the parameters out of the model."
@@ -139,8 +138,8 @@ def _claim(
         )
     )
     fix = (
-        "Look for a `detach()`, a `no_grad` block or a non-differentiable op between these modules and "
-        "the loss."
+        "Look for a `detach()`, a `no_grad` block or a non-differentiable op between these modules and the "
+        "loss."
         if ran
         else f"Call the modules in the forward (not under `no_grad`), or take them out of `{name}` or freeze "
         "them."

@@ -19,8 +19,8 @@ class NonfiniteGradientKept(Rule):
     severity = Severity.ERROR
     why = (
         "Skipping the step when a gradient is NaN or inf is right, but the gradient must go too: whatever "
-        "is added to "
-        "NaN is NaN, so that every later window is skipped or poisoned, and training stands still."
+        "is added to NaN is NaN, so that every later window is skipped or poisoned, and training stands "
+        "still."
     )
     fix = "Call `optimizer.zero_grad()` on the path that skips the step as well."
     example = (
@@ -87,8 +87,7 @@ def _claim(fact: AddedToNonfinite, kept: list[Portion], bad: Contribution, name:
         step=fact.event.step,
         message=(
             f"A gradient with NaN or inf survived: {written} left it in {PARAMETERS} in step "
-            f"{bad.first.step}, no step used "
-            f"it and nothing cleared it, and now {again} has added to it."
+            f"{bad.first.step}, no step used it and nothing cleared it, and now {again} has added to it."
         ),
         fix=f"Call `{name}.zero_grad()` also where the step is skipped, so that it runs before each {again}.",
         roles=roles(backward=fact.event.site),

@@ -18,8 +18,8 @@ class OrphanParameter(Rule):
     severity = Severity.ERROR
     why = (
         "An optimizer keeps the tensors it was given. If a layer is replaced, or the model is copied or "
-        "wrapped, after "
-        "the optimizer was built, it goes on stepping the old tensors, while the new ones are never trained."
+        "wrapped, after the optimizer was built, it goes on stepping the old tensors, while the new ones "
+        "are never trained."
     )
     fix = "Build the optimizer after the last change to the model."
     example = (

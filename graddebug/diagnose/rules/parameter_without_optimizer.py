@@ -17,9 +17,8 @@ class ParameterWithoutOptimizer(Rule):
     title = "A trainable parameter is in no optimizer"
     severity = Severity.WARNING
     why = (
-        "A layer added after the optimizer was built, or forgotten in a list of parameter groups, gets "
-        "its gradients "
-        "and never learns: it keeps its random initial weights."
+        "A layer added after the optimizer was built, or forgotten in a list of parameter groups, gets its "
+        "gradients and never learns: it keeps its random initial weights."
     )
     fix = (
         "Give the parameters to the optimizer, or freeze them with `requires_grad_(False)` to say that "
@@ -74,13 +73,12 @@ def _claim(fact: Consumed, params: ParameterSet, cohort: Cohort, ledger: Ledger)
         step=fact.step.step,
         message=(
             f"No optimizer owns {PARAMETERS}{where}: {quoted(site, 'backward()')} computes gradients for "
-            "them in every window, "
-            f"{times(cohort.life.windows_ever, 'window')} so far, and no step will ever change them."
+            f"them in every window, {times(cohort.life.windows_ever, 'window')} so far, and no step will "
+            "ever change them."
         ),
         fix=(
             f"Give them to `{ledger.optimizer_name(fact.optimizer.index)}` (`add_param_group`, or when you "
-            "build it), "
-            "or freeze them with `requires_grad_(False)`."
+            "build it), or freeze them with `requires_grad_(False)`."
         ),
         roles=roles(backward=site, step=fact.step.site),
         parameters=params,

@@ -18,10 +18,8 @@ class StaleGradient(Rule):
     severity = Severity.ERROR
     why = (
         "backward() adds to .grad, it does not replace it. Without a clear between a step and the next "
-        "backward, "
-        "each step applies the sum of all gradients so far: the direction is that of old batches and the "
-        "size "
-        "grows. Adam hides this well, so that training seems to work and ends worse."
+        "backward, each step applies the sum of all gradients so far: the direction is that of old batches "
+        "and the size grows. Adam hides this well, so that training seems to work and ends worse."
     )
     fix = (
         "Call `optimizer.zero_grad()` once for each step, before the first backward that belongs to the "
@@ -97,15 +95,15 @@ def _old(portion: Portion) -> Old:
 def _message(name: str, old: Old, fresh: int, *, on_purpose: bool) -> str:
     if on_purpose:
         return (
-            f"`{name}.step()` applied gradients that an earlier step had already applied, scaled by hand "
-            "in between: "
-            f"the gradients of {PARAMETERS} keep a memory of {times(old.count, 'earlier backward')}."
+            f"`{name}.step()` applied gradients that an earlier step had already applied, scaled by hand in "
+            f"between: the gradients of {PARAMETERS} keep a memory of "
+            f"{times(old.count, 'earlier backward')}."
         )
     total = times(old.count + fresh, "backward")
     return (
         f"`{name}.step()` applied gradients that an earlier step had already applied: the gradients of "
-        f"{PARAMETERS} "
-        f"are the sum of {total}, {old.count} of them used before. Nothing cleared them in between."
+        f"{PARAMETERS} are the sum of {total}, {old.count} of them used before. Nothing cleared them in "
+        "between."
     )
 
 

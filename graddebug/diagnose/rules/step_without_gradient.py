@@ -34,8 +34,7 @@ class StepWithoutGradient(Rule):
     severity = Severity.WARNING
     why = (
         "A step without a backward before it applies the last gradient once more, or nothing at all. Most "
-        "often step() "
-        "is called twice, in the wrong branch, or for the wrong optimizer."
+        "often step() is called twice, in the wrong branch, or for the wrong optimizer."
     )
     fix = "Call `step()` once for each backward, or for each group of accumulated backwards."
     example = (
@@ -113,6 +112,6 @@ def _message(name: str, fact: Consumed, steps: _Steps) -> str:
     last = fact.optimizer.last
     before = quoted(last.site, f"{name}.step()") if last else "an earlier step"
     return (
-        f"`{name}.step()` ran, but no backward wrote any gradient of its {owned} since {before}: "
-        f"it applied {len(fact.step.ready)} old ones once more."
+        f"`{name}.step()` ran, but no backward wrote any gradient of its {owned} since {before}: it applied "
+        f"{len(fact.step.ready)} old ones once more."
     )

@@ -17,9 +17,8 @@ class UnconsumedTail(Rule):
     title = "Gradients are pending when the run ends"
     severity = Severity.NOTE
     why = (
-        "When the number of batches is no multiple of the accumulation length, the last micro-batches "
-        "fill no window: "
-        "their backwards were computed for nothing."
+        "When the number of batches is no multiple of the accumulation length, the last micro-batches fill "
+        "no window: their backwards were computed for nothing."
     )
     fix = "Step once more after the loop, or drop the incomplete window on purpose."
     example = (
@@ -59,8 +58,8 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
     return Claim(
         step=event.step,
         message=(
-            f"The run ended while gradients of {times(count, 'backward')} are pending in {PARAMETERS}: "
-            f"no step used them.{never}"
+            f"The run ended while gradients of {times(count, 'backward')} are pending in {PARAMETERS}: no "
+            f"step used them.{never}"
         ),
         fix=(
             f"Call `{name}.step()` once more after the last {backward}, or drop the incomplete window on "

@@ -37,9 +37,8 @@ class UnevenAccumulation(Rule):
     severity = Severity.NOTE
     why = (
         "When the loop that counts micro-batches starts anew each epoch, the batches left over from one "
-        "epoch join the "
-        "first window of the next: that step uses more, or fewer, backwards than all others, and weighs "
-        "differently."
+        "epoch join the first window of the next: that step uses more, or fewer, backwards than all "
+        "others, and weighs differently."
     )
     fix = "Count micro-batches over the whole run, or step and clear at the end of each epoch."
     example = (
@@ -91,8 +90,7 @@ def _judge(index: int, windows: _Windows, event: RunEnd, ledger: Ledger) -> Clai
         step=event.step,
         message=(
             f"`{name}.step()` ({place(site)}) uses {times(usual, 'backward')} each time, but {other} every "
-            f"{period} steps "
-            f"({number} times in this run)."
+            f"{period} steps ({number} times in this run)."
         ),
         fix=_shorter(usual, other) if other < usual else _longer(site),
         roles=roles(step=site),
@@ -103,8 +101,8 @@ def _judge(index: int, windows: _Windows, event: RunEnd, ledger: Ledger) -> Clai
 
 def _longer(site: Site | None) -> str:
     return (
-        "If that is not on purpose, count micro-batches over the whole run, or step and clear at the "
-        f"end of each epoch ({place(site)})."
+        "If that is not on purpose, count micro-batches over the whole run, or step and clear at the end "
+        f"of each epoch ({place(site)})."
     )
 
 

@@ -18,10 +18,9 @@ class UnownedGradient(Rule):
     severity = Severity.WARNING
     why = (
         "A trainable parameter outside all optimizers still gets its gradient in each backward. "
-        "optimizer.zero_grad() does not know it, so the gradient grows for ever: it costs memory and "
-        "time, and "
-        "clip_grad_norm_(model.parameters()) counts it, until it shrinks all real gradients to nothing. "
-        "And no step ever changes the parameter."
+        "optimizer.zero_grad() does not know it, so the gradient grows for ever: it costs memory and time, "
+        "and clip_grad_norm_(model.parameters()) counts it, until it shrinks all real gradients to "
+        "nothing. And no step ever changes the parameter."
     )
     fix = (
         "Freeze such parameters with `requires_grad_(False)`, or give them to an optimizer if they are to "
@@ -107,9 +106,8 @@ def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None, apart: boo
     windows = worst.life.windows_since_clear
     message = (
         f"No optimizer owns {PARAMETERS}, but {quoted(site, 'backward()')} adds to their gradients: they "
-        "are the sum of "
-        f"{times(worst.life.fresh_count, 'backward')} now, no `optimizer.zero_grad()` clears them, and no "
-        "step uses them."
+        f"are the sum of {times(worst.life.fresh_count, 'backward')} now, no `optimizer.zero_grad()` clears "
+        "them, and no step uses them."
     )
     if clip is not None:
         call = quoted(clip.site, clip.function)

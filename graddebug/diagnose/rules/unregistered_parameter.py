@@ -18,8 +18,8 @@ class UnregisteredParameter(Rule):
     severity = Severity.WARNING
     why = (
         "A module finds its parameters through attributes, ModuleList and ModuleDict. Layers in a plain "
-        "list or dict take "
-        "part in the forward, but parameters(), state_dict(), to() and the optimizer never see them."
+        "list or dict take part in the forward, but parameters(), state_dict(), to() and the optimizer "
+        "never see them."
     )
     fix = "Keep the layers in an `nn.ModuleList` or `nn.ModuleDict`, single tensors in an `nn.ParameterList`."
     example = (
@@ -46,9 +46,8 @@ def _claim(fact: Consumed, params: tuple[int, ...], cohorts: list[Cohort], ledge
         step=fact.step.step,
         message=(
             f"{quoted(site, 'backward()')} wrote gradients of {PARAMETERS}, which took part in a watched "
-            "module's forward "
-            "but are registered in no module and owned by no optimizer: they will never be trained, saved "
-            "or moved to a device."
+            "module's forward but are registered in no module and owned by no optimizer: they will never "
+            "be trained, saved or moved to a device."
         ),
         fix=(
             "Keep the layers in an `nn.ModuleList` or `nn.ModuleDict` instead of a plain list or dict, and "

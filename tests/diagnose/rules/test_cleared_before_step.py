@@ -30,9 +30,8 @@ def test_wording(tell: Tell) -> None:
     wrong(story)
     assert story.found("GD103").message == (
         "`optimizer.step()` found only cleared gradients: `loss.backward()` (train.py:41) wrote those of "
-        "fc1.weight, "
-        "fc1.bias and 2 more, then `optimizer.zero_grad()` (train.py:42) set them to None before the step "
-        "could use them."
+        "fc1.weight, fc1.bias and 2 more, then `optimizer.zero_grad()` (train.py:42) set them to None "
+        "before the step could use them."
     )
     assert story.found("GD103").fix == (
         "Move `optimizer.zero_grad()` (train.py:42) in front of `loss.backward()` (train.py:41), or behind "

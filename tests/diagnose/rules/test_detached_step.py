@@ -27,13 +27,11 @@ def test_wording(tell: Tell) -> None:
     story.step()
     assert story.found("GD303").message == (
         "`optimizer.step()` has nothing to apply: `loss.backward()` (train.py:41) reached none of its 4 "
-        "parameters "
-        "(fc1.weight, fc1.bias and 2 more). It reached no parameter at all."
+        "parameters (fc1.weight, fc1.bias and 2 more). It reached no parameter at all."
     )
     assert story.found("GD303").fix == (
         "Look for a `detach()`, an `argmax`, a `no_grad` block or a rebuilt tensor between fc1.weight, "
-        "fc1.bias and 2 "
-        "more and `loss.backward()` (train.py:41)."
+        "fc1.bias and 2 more and `loss.backward()` (train.py:41)."
     )
 
 

@@ -31,16 +31,13 @@ def test_wording(tell: Tell) -> None:
     story = tell()
     micro_batches(story, windows=2)
     assert story.found("GD102").message == (
-        "3 of 4 backwards of each window are thrown away: `optimizer.zero_grad()` (train.py:38) clears "
-        "the gradients of "
-        "fc1.weight, fc1.bias and 2 more before `optimizer.step()` has used them, so that each step uses "
-        "the last "
-        "backward only."
+        "3 of 4 backwards of each window are thrown away: `optimizer.zero_grad()` (train.py:38) clears the "
+        "gradients of fc1.weight, fc1.bias and 2 more before `optimizer.step()` has used them, so that "
+        "each step uses the last backward only."
     )
     assert story.found("GD102").fix == (
         "Clear only after a step: move `optimizer.zero_grad()` (train.py:38) behind `optimizer.step()` "
-        "(train.py:43), "
-        "into the same branch."
+        "(train.py:43), into the same branch."
     )
 
 
@@ -80,10 +77,8 @@ def test_tail_cleared_at_each_epoch(tell: Tell, lines: Lines) -> None:
     assert lines(finding) == {"backward": 41, "zero_grad": 30, "step": 43}
     assert finding.message == (
         "`optimizer.zero_grad()` (train.py:30) cleared gradients of fc1.weight, fc1.bias and 2 more that "
-        "no step had "
-        "used: `optimizer` steps after 4 backwards, and 2 backwards left over from an unfinished window "
-        "were thrown "
-        "away, again and again."
+        "no step had used: `optimizer` steps after 4 backwards, and 2 backwards left over from an "
+        "unfinished window were thrown away, again and again."
     )
 
 

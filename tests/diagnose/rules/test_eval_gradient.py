@@ -26,14 +26,12 @@ def test_wording(tell: Tell) -> None:
     leak(story)
     assert story.found("GD105").message == (
         "`optimizer.step()` in train mode applied gradients that were written in eval mode: "
-        "`loss.backward()` "
-        "(train.py:20) ran 1 time while the module was in eval mode, and wrote fc1.weight, fc1.bias and 2 "
-        "more."
+        "`loss.backward()` (train.py:20) ran 1 time while the module was in eval mode, and wrote "
+        "fc1.weight, fc1.bias and 2 more."
     )
     assert story.found("GD105").fix == (
         "Wrap the evaluation around `loss.backward()` (train.py:20) in `torch.no_grad()` without its "
-        "backward, or call "
-        "`optimizer.zero_grad()` after it."
+        "backward, or call `optimizer.zero_grad()` after it."
     )
 
 

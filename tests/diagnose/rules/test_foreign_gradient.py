@@ -36,9 +36,8 @@ def test_wording(tell: Tell) -> None:
     gan(story, steps=2, clear_d_late=True)
     assert story.found("GD104").message == (
         "`opt_d.step()` applied gradients that belong to `opt_g`: `loss.backward()` (train.py:60) wrote "
-        "D.weight too, "
-        "`opt_g` stepped with it, and what was left was added to the gradients of `loss.backward()` "
-        "(train.py:50)."
+        "D.weight too, `opt_g` stepped with it, and what was left was added to the gradients of "
+        "`loss.backward()` (train.py:50)."
     )
     assert (
         story.found("GD104").fix == "Call `opt_d.zero_grad()` right before `loss.backward()` (train.py:50)."

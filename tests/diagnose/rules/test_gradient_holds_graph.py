@@ -14,8 +14,8 @@ def test_create_graph_in_backward(tell: Tell, lines: Lines) -> None:
     assert (finding.parameters, lines(finding)) == (("fc1.weight", "fc1.bias"), {"backward": 41, "step": 43})
     assert finding.message == (
         "After `optimizer.step()` the gradients of fc1.weight and fc1.bias still hold the graph of "
-        "`loss.backward()` (train.py:41), and no second backward has gone through it: parameter, gradient and "
-        "graph keep each other alive, with all activations."
+        "`loss.backward()` (train.py:41), and no second backward has gone through it: parameter, gradient "
+        "and graph keep each other alive, with all activations."
     )
     assert finding.fix == (
         "Leave `create_graph=True` out of `loss.backward()` (train.py:41), or, where a term of the loss "

@@ -32,8 +32,7 @@ def test_three_in_a_row(tell: Tell, lines: Lines) -> None:
     assert lines(finding) == {"forward": 70}
     assert finding.message == (
         "3 forwards of `model` in eval mode built a graph that no backward used, each holding up to 3.0 "
-        "MiB for it: "
-        "`model(x)` (train.py:70)."
+        "MiB for it: `model(x)` (train.py:70)."
     )
     assert finding.fix == "Put `with torch.no_grad():` (or `torch.inference_mode()`) around train.py:70."
 

@@ -41,8 +41,7 @@ def test_wording(tell: Tell) -> None:
     )
     assert story.found("GD112").fix == (
         "Call `d_optimizer.step()` after `loss.backward()` (train.py:50); check that `g_optimizer.step()` "
-        "(train.py:51) "
-        "is not meant to be it."
+        "(train.py:51) is not meant to be it."
     )
 
 

@@ -24,9 +24,9 @@ def test_momentum_on_zeros(tell: Tell, lines: Lines) -> None:
     assert finding.parameters == ("fc2.weight", "fc2.bias")
     assert lines(finding) == {"step": 43}
     assert finding.message == (
-        "`optimizer.step()` (train.py:43) moved fc2.weight and fc2.bias without a new gradient: no backward "
-        "wrote one since the step before, but a gradient of zeros is still there, and momentum or weight "
-        "decay acts on it."
+        "`optimizer.step()` (train.py:43) moved fc2.weight and fc2.bias without a new gradient: no "
+        "backward wrote one since the step before, but a gradient of zeros is still there, and momentum or "
+        "weight decay acts on it."
     )
 
 

@@ -22,8 +22,8 @@ def test_wording(tell: Tell) -> None:
     story.backward((), leaf_root=True)
     assert story.found("GD301").message == (
         "`loss.backward()` (train.py:41) starts at a leaf tensor: no operation made it, so no parameter "
-        "gets a gradient "
-        "from it. It was rebuilt from numbers, or detached and then marked with `requires_grad_()`."
+        "gets a gradient from it. It was rebuilt from numbers, or detached and then marked with "
+        "`requires_grad_()`."
     )
     assert story.found("GD301").fix.startswith(
         "Remove `requires_grad`, and keep the loss before `loss.backward()`"

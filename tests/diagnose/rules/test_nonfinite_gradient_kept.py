@@ -31,14 +31,12 @@ def test_wording(tell: Tell) -> None:
     story.backward(nonfinite=(0, 1))
     assert story.found("GD111").message == (
         "A gradient with NaN or inf survived: `loss.backward()` (train.py:41) left it in fc1.weight and "
-        "fc1.bias in "
-        "step 1, no step used it and nothing cleared it, and now `loss.backward()` (train.py:41) has "
-        "added to it."
+        "fc1.bias in step 1, no step used it and nothing cleared it, and now `loss.backward()` "
+        "(train.py:41) has added to it."
     )
     assert story.found("GD111").fix == (
         "Call `optimizer.zero_grad()` also where the step is skipped, so that it runs before each "
-        "`loss.backward()` "
-        "(train.py:41)."
+        "`loss.backward()` (train.py:41)."
     )
 
 

@@ -39,10 +39,9 @@ def test_wording(tell: Tell) -> None:
     story = replaced(tell)
     train(story, steps=2)
     assert story.found("GD202").message == (
-        "`optimizer` owns 2 parameters that no module has any more (old.weight and old.bias) and that "
-        "get no gradient, while head.weight and head.bias in their place do and are in no optimizer: "
-        "the layer was "
-        "replaced, or the model copied, after the optimizer was built."
+        "`optimizer` owns 2 parameters that no module has any more (old.weight and old.bias) and that get "
+        "no gradient, while head.weight and head.bias in their place do and are in no optimizer: the layer "
+        "was replaced, or the model copied, after the optimizer was built."
     )
     assert story.found("GD202").fix == (
         "Build `optimizer` after the last change to the model, so that it owns head.weight and head.bias."

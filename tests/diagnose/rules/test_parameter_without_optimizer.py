@@ -37,9 +37,8 @@ def test_wording(tell: Tell) -> None:
     story = tell(**PARTS)
     train(story, steps=3)
     assert story.found("GD201").message == (
-        "No optimizer owns body.weight and body.bias (in `body`): `loss.backward()` (train.py:41) "
-        "computes gradients "
-        "for them in every window, 3 windows so far, and no step will ever change them."
+        "No optimizer owns body.weight and body.bias (in `body`): `loss.backward()` (train.py:41) computes "
+        "gradients for them in every window, 3 windows so far, and no step will ever change them."
     )
     assert story.found("GD201").fix == (
         "Give them to `optimizer` (`add_param_group`, or when you build it), or freeze them with "

@@ -7,8 +7,8 @@ from tests.diagnose.story import Lines, Tell
 
 NEVER = (
     "`optimizer.step()` applied gradients that an earlier step had already applied: the gradients of "
-    "fc1.weight, "
-    "fc1.bias and 2 more are the sum of 2 backwards, 1 of them used before. Nothing cleared them in between."
+    "fc1.weight, fc1.bias and 2 more are the sum of 2 backwards, 1 of them used before. Nothing cleared "
+    "them in between."
 )
 
 
@@ -67,8 +67,7 @@ def test_clear_once_per_epoch_is_to_be_moved(tell: Tell) -> None:
         story.step()
     assert story.found("GD101").fix == (
         "Clear the gradients once for each step: `optimizer.zero_grad()` (train.py:30) runs too seldom, "
-        "move it into "
-        "the loop, before `loss.backward()` (train.py:41)."
+        "move it into the loop, before `loss.backward()` (train.py:41)."
     )
 
 
@@ -84,8 +83,7 @@ def test_partial_clear_names_what_it_misses(tell: Tell) -> None:
     assert finding.parameters == ("fc2.weight", "fc2.bias")
     assert finding.fix == (
         "`model.zero_grad()` (train.py:30) clears only part of what `optimizer` owns: call "
-        "`optimizer.zero_grad()` "
-        "before `loss.backward()` (train.py:41)."
+        "`optimizer.zero_grad()` before `loss.backward()` (train.py:41)."
     )
 
 

@@ -24,8 +24,7 @@ def test_wording_of_old_gradients(tell: Tell) -> None:
     story.step(at=44)
     assert story.found("GD107").message == (
         "`optimizer.step()` ran, but no backward wrote any gradient of its 4 parameters since "
-        "`optimizer.step()` "
-        "(train.py:43): it applied 4 old ones once more."
+        "`optimizer.step()` (train.py:43): it applied 4 old ones once more."
     )
     assert story.found("GD107").fix == (
         "Call `optimizer.step()` at train.py:44 only after a backward that writes its gradients."

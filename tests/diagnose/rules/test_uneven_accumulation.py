@@ -23,8 +23,8 @@ def test_tail_carried_into_the_next_epoch(tell: Tell, lines: Lines) -> None:
     finding = story.found("GD110")
     assert lines(finding) == {"step": 43}
     assert finding.message == (
-        "`optimizer.step()` (train.py:43) uses 4 backwards each time, but 6 every 3 steps (3 times in "
-        "this run)."
+        "`optimizer.step()` (train.py:43) uses 4 backwards each time, but 6 every 3 steps (3 times in this "
+        "run)."
     )
 
 

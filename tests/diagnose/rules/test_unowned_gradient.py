@@ -36,8 +36,8 @@ def test_wording(tell: Tell) -> None:
     train(story, steps=3)
     assert story.found("GD106").message == (
         "No optimizer owns backbone.weight, but `loss.backward()` (train.py:41) adds to their gradients: "
-        "they are the "
-        "sum of 3 backwards now, no `optimizer.zero_grad()` clears them, and no step uses them."
+        "they are the sum of 3 backwards now, no `optimizer.zero_grad()` clears them, and no step uses "
+        "them."
     )
     assert story.found("GD106").fix == (
         "Freeze them with `requires_grad_(False)`, or give them to an optimizer if they are to learn."

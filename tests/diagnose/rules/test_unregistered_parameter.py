@@ -27,11 +27,9 @@ def test_layer_in_a_plain_list(tell: Tell, lines: Lines) -> None:
     assert (finding.parameters, lines(finding)) == (("blocks[0].weight",), {"backward": 41})
     assert story.codes == ["GD203"]
     assert finding.message == (
-        "`loss.backward()` (train.py:41) wrote gradients of blocks[0].weight, which took part in a "
-        "watched module's "
-        "forward but are registered in no module and owned by no optimizer: they will never be trained, "
-        "saved or moved "
-        "to a device."
+        "`loss.backward()` (train.py:41) wrote gradients of blocks[0].weight, which took part in a watched "
+        "module's forward but are registered in no module and owned by no optimizer: they will never be "
+        "trained, saved or moved to a device."
     )
 
 
