@@ -12,7 +12,7 @@ import sys
 import graddebug
 from graddebug.commands.command import Command, Exit
 
-_OLDEST_TORCH = (2, 13)
+_OLDEST_TORCH = (2, 8)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def _capture() -> list[tuple[str, str]]:
     except ImportError as error:
         return [("torch", f"cannot be imported ({error}): recordings can be read here, not made")]
     numbers = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    tested = "" if numbers >= _OLDEST_TORCH else ", older than the 2.13 that graddebug is tested with"
+    tested = "" if numbers >= _OLDEST_TORCH else ", older than the 2.8 that graddebug is tested with"
     devices = "cuda" if torch.cuda.is_available() else "cpu only"
     return [("torch", f"{torch.__version__} ({devices}{tested})")]
 
