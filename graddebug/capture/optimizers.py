@@ -138,9 +138,7 @@ class Optimizers:
         ids = [id(parameter) for parameter in owned]
         if ids == entry.ids and not entry.changed:
             return
-        if entry.index == _NOT_YET:
-            entry.name = entry.name or name_among_globals(optimizer)
-            self._introduce(entry, optimizer)
+        self._introduce(entry, optimizer)
         entry.ids, entry.changed = ids, False
         table = self._context.table
         if any(table.index(parameter) is None for parameter in owned):
@@ -152,7 +150,10 @@ class Optimizers:
         self._context.journal.note(OptimizerOwns, None, optimizer=entry.index, params=entry.params)
 
     def _introduce(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
-        """Give it its index and announce it: in the order of first use, not of creation."""
+        """Give it its index and announce it, once: in the order of first use, not of creation."""
+        if entry.index != _NOT_YET:
+            return
+        entry.name = entry.name or name_among_globals(optimizer)
         entry.index = self._next_index
         self._next_index += 1
         kind = type(optimizer).__name__
@@ -267,7 +268,10 @@ class Optimizers:
             return
         if not entry.name:
             entry.name = name_of_callee(optimizer)
-        self._learn(entry, optimizer)
+        if closure is None or self._concerned(optimizer, set()):
+            self._learn(entry, optimizer)
+        else:  # its modules run inside the closure, and have the better names: learned at the backward there
+            self._introduce(entry, optimizer)
         self._context.drain()
         self._begin(entry, optimizer, closure is not None, frame)
 
@@ -346,6 +350,7 @@ class Optimizers:
         context, state = self._context, self._context.state
         site = context.sites.here()
         if opened.closure:
+            self._learn(opened.entry, optimizer)  # where no backward inside has done so
             context.outside(site)
         else:
             state.look(opened.entry.params)

@@ -28,9 +28,14 @@ def place(site: Site | None) -> str:
 
 
 def quoted(site: Site | None, otherwise: str) -> str:
-    """The user's own line and its place: ```loss.backward()` (train.py:41)``."""
+    """The user's own line and its place: ```loss.backward()` (train.py:41)``.
+
+    Where a library made the call, its place: around the user's ``trainer.fit(...)`` nothing can be mended.
+    """
     if site is None:
         return f"`{otherwise}`"
+    if site.library:
+        return f"`{otherwise}` ({site.library})"
     code = without_comment(site.source)
     return f"`{code if code and len(code) <= 60 else otherwise}` ({place(site)})"
 

@@ -42,6 +42,8 @@ def render_live(finding: Finding, *, colour: bool, width: int) -> str:
     for role in finding.roles:
         source = f"  {printable(role.site.source)}" if role.site.source else ""
         lines.append(fit(f"  {place(role.site)} ({printable(role.role)}){source}", width))
+        if role.site.library:
+            lines.append(fit(f"    through {printable(role.site.library)}", width))
     lines.append(_row("fix", finding.fix, width=width, style="green", colour=colour, label_width=5))
     return "\n".join(lines)
 
@@ -60,8 +62,12 @@ def _title(finding: Finding, *, colour: bool) -> str:
 
 
 def _where(role: Role) -> str:
-    via = f", called by {printable(role.site.library)}" if role.site.library else ""
-    return f"{place(role.site)}{via}"
+    return f"{place(role.site)}{_through(role)}"
+
+
+def _through(role: Role) -> str:
+    """The library's frame through which the user's line made the call, if it did not make it itself."""
+    return f", through {printable(role.site.library)}" if role.site.library else ""
 
 
 def _facts(finding: Finding) -> list[tuple[str, str]]:

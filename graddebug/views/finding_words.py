@@ -43,7 +43,7 @@ def quote_lines(quote: Quote, tone: Tone) -> Iterator[Line]:
     functions = f"  in {', '.join(quote.functions)}" if quote.functions else ""
     yield (Span(quote.file, Tone.ACCENT), dim(functions))
     for library in quote.libraries:
-        yield (dim(f"called by {library}"),)
+        yield (dim(f"through {library}"),)
     for line in quote.lines:
         yield (dim(" " * (quote.width + 2) + " ⋮"),) if line is None else _quoted(line, quote.width, tone)
 

@@ -9,6 +9,8 @@ import graddebug
 from graddebug.records import (
     Backward,
     OptimizerOwns,
+    OptimizerStep,
+    OptimizerStepEnd,
     ParametersUnregistered,
     ParametersUsed,
     TrainableChanged,
@@ -181,3 +183,34 @@ def test_a_module_without_gradient_is_told_once_a_window() -> None:
             optimizer.step()
     told = [seen.names(event.params)[0] for event in seen.of(ParametersUsed)]
     assert told == ["0.weight", *["1.weight"] * 4]
+
+
+def test_a_closures_first_step_waits_for_the_names_of_the_modules_inside() -> None:
+    """LBFGS, and trainers that run the whole batch in a closure, step before any module has run."""
+    with observe() as seen:
+        net = nn.Linear(4, 1)
+        opt = torch.optim.LBFGS(net.parameters(), max_iter=2)
+
+        def closure() -> float:
+            opt.zero_grad()
+            loss = net(torch.ones(2, 4)).square().mean()
+            loss.backward()
+            return float(loss.detach())
+
+        for _ in range(2):
+            opt.step(closure)
+    assert [(info.name, info.origin) for info in seen.parameters] == [
+        ("weight", "module"),
+        ("bias", "module"),
+    ]
+    assert [event.params for event in seen.of(OptimizerStep)] == [(0, 1), (0, 1)]
+    assert [event.ready for event in seen.of(OptimizerStepEnd)] == [(0, 1), (0, 1)]
+
+
+def test_a_closure_without_backward_still_shows_what_its_optimizer_owns() -> None:
+    """Once the step has returned."""
+    weight = nn.Parameter(torch.ones(2))
+    with observe() as seen:
+        opt = torch.optim.SGD([weight], lr=0.1)
+        opt.step(lambda: 0.0)
+    assert [event.params for event in seen.of(OptimizerOwns)] == [(0,)]

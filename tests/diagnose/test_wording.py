@@ -48,3 +48,9 @@ def test_a_line_is_quoted_with_its_place() -> None:
     )
     assert quoted(None, "x") == "`x`"
     assert place(None) == "a line that could not be seen"
+
+
+def test_a_call_that_a_library_made_is_placed_in_the_library() -> None:
+    """The user's entry line is the whole training."""
+    entry = Site("/a/train.py", 3, "f", library="pl/loop.py:8 in run", excerpt=("fit()",), excerpt_start=3)
+    assert quoted(entry, "backward()") == "`backward()` (pl/loop.py:8 in run)"

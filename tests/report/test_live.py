@@ -9,8 +9,9 @@ from typing import ClassVar, TextIO
 
 import pytest
 
+from graddebug.records import Role
 from graddebug.report.live import LivePrinter, live_bar
-from tests.report.stories import STALE
+from tests.report.stories import STALE, finding, site
 
 
 class Bars:
@@ -73,3 +74,10 @@ def test_a_failing_bar_does_not_end_training(bars: type[Bars], monkeypatch: pyte
     bars._instances.add(1)
     monkeypatch.setattr(bars, "write", fail)
     LivePrinter().say("hello")
+
+
+def test_a_library_in_between_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two roles on the user's one line are told apart."""
+    through = site(5, library="pl/loop.py:8 in run")
+    LivePrinter()(finding(roles=(Role("step", through),)))
+    assert "    through pl/loop.py:8 in run\n" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_a_path_beneath_here_is_relative(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_trainer_in_between_is_named() -> None:
     """When a library made the call, both its line and the user's are told."""
     via = finding(roles=(Role("step", site(5, library="/lib/trainer.py:120 in fit")),))
-    assert "train.py:5 in train, called by /lib/trainer.py:120 in fit" in render_finding(
+    assert "train.py:5 in train, through /lib/trainer.py:120 in fit" in render_finding(
         via, colour=False, width=99
     )
 
