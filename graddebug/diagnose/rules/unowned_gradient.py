@@ -63,21 +63,24 @@ class UnownedGradient(Rule):
     def _tell(
         self, piles: list[Cohort], ledger: Ledger, *, step: Event, clip: Clipped | None = None
     ) -> Claims:
-        """Once a window; a fixed network apart from the model in training."""
+        """Once a window; the target of a network in training apart from all others."""
         if not piles or self._told == ledger.window:
             return None
         self._told = ledger.window
-        apart = self._fixed_networks(ledger)
+        targets = self._targets(ledger)
         sides = [
-            [pile for pile in piles if apart.isdisjoint(pile.members) is beside] for beside in (True, False)
+            [pile for pile in piles if targets.isdisjoint(pile.members) is other] for other in (True, False)
         ]
-        return [_claim(side, step=step, clip=clip, apart=side is sides[1]) for side in sides if side]
+        return [_claim(side, step=step, clip=clip, target=side is sides[1]) for side in sides if side]
 
-    def _fixed_networks(self, ledger: Ledger) -> frozenset[int]:
-        """Parameters of watched modules of which no optimizer owns anything: a target, a loss network."""
+    def _targets(self, ledger: Ledger) -> frozenset[int]:
+        """Parameters of modules in no optimizer that are built like a module in one: target networks."""
         owned = {p for optimizer in ledger.optimizers.values() for p in optimizer.owned}
-        trained = {p for root in self._roots.values() if not owned.isdisjoint(root) for p in root}
-        return frozenset(p for root in self._roots.values() for p in root) - trained
+        shapes = {root: [ledger.parameters[p].shape for p in root] for root in self._roots.values()}
+        trained = [root for root in shapes if not owned.isdisjoint(root)]
+        built = [shapes[root] for root in trained]
+        fixed = [root for root in shapes if owned.isdisjoint(root) and shapes[root] in built]
+        return frozenset(p for root in fixed for p in root)
 
     def _piles(self, ledger: Ledger, cohorts: tuple[Cohort, ...]) -> list[Cohort]:
         piles = [
@@ -92,14 +95,14 @@ class UnownedGradient(Rule):
         ]
 
 
-_BESIDE = "Freeze them with `requires_grad_(False)`, or give them to an optimizer if they are to learn."
-_APART = (
-    "If that network is to stay as it is, compute with it under `torch.no_grad()`, or freeze it with "
-    "`requires_grad_(False)` where gradients must pass through it."
+_UNOWNED = "Freeze them with `requires_grad_(False)`, or give them to an optimizer if they are to learn."
+_TARGET = (
+    "If that network is a target, to stay as it is, compute with it under `torch.no_grad()`, or freeze it "
+    "with `requires_grad_(False)` where gradients must pass through it."
 )
 
 
-def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None, apart: bool) -> Claim:
+def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None, target: bool) -> Claim:
     worst = max(piles, key=lambda cohort: cohort.life.windows_since_clear)
     newest = worst.life.newest
     site = newest.site if newest else None
@@ -115,12 +118,12 @@ def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None, apart: boo
     return Claim(
         step=step.step,
         message=message,
-        fix=_APART if apart else _BESIDE,
+        fix=_TARGET if target else _UNOWNED,
         roles=roles(backward=site, clip=clip.site) if clip else roles(backward=site),
         parameters=tuple(sorted(p for cohort in piles for p in cohort.members)),
         evidence={"windows_since_clear": windows, "backwards_in_gradient": worst.life.fresh_count}
         | ({"total_norm": clip.total_norm} if clip and clip.total_norm is not None else {}),
-        severity=Severity.ERROR if clip else Severity.NOTE if apart else None,
+        severity=Severity.ERROR if clip else Severity.NOTE if target else None,
         anchor=("backward",),
-        variant="apart" if apart else "",
+        variant="target" if target else "",
     )

@@ -75,12 +75,19 @@ def fixed_network(story: Story, *, windows: int, clip: bool = False, owned: bool
         story.step()
 
 
-def test_a_network_of_which_nobody_trains_anything_is_a_note(tell: Tell) -> None:
-    """A target that is copied now and then, a loss network: gradients there are a waste on purpose."""
-    story = tell(**PARTS)
+def test_a_target_is_a_note(tell: Tell) -> None:
+    """Built like the network in training and copied from it now and then: a waste on purpose."""
+    story = tell(**PARTS, shapes={"head.weight": (4, 4), "backbone.weight": (4, 4)})
     fixed_network(story, windows=9)
     finding = story.found("GD106")
     assert (finding.severity, "no_grad" in finding.fix) == (Severity.NOTE, True)
+
+
+def test_another_network_in_no_optimizer_is_a_warning(tell: Tell) -> None:
+    """A backbone of its own, a loss network: it should be frozen."""
+    story = tell(**PARTS)
+    fixed_network(story, windows=9)
+    assert story.found("GD106").severity is Severity.WARNING
 
 
 def test_part_of_a_trained_network_is_a_warning(tell: Tell) -> None:
