@@ -17,7 +17,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 ParameterSet = tuple[int, ...]
 
@@ -47,6 +51,29 @@ STATISTICS: tuple[str, ...] = (
     "update_ratio",
     "changed_share",
 )
+
+
+#: Columns of a measured backward's table of nodes, float32, NaN where a number was not measured. The
+#: numbers are those autograd passed on: still scaled if the backward was.
+#:
+#: ====================  =========================================================================
+#: ``norm_in``           L2 norm of the gradients that came into the node
+#: ``norm_out``          L2 norm of the gradients that went out, over all edges
+#: ``absmax_out``        largest absolute value that went out; half precision only
+#: ``zero_share``        share of exact zeros among what went out, 0 to 1; half precision only
+#: ``subnormal_share``   share of numbers below the dtype's smallest normal one; half precision only
+#: ====================  =========================================================================
+NODE_STATISTICS: tuple[str, ...] = ("norm_in", "norm_out", "absmax_out", "zero_share", "subnormal_share")
+
+#: Columns of a measured forward's table of module outputs, float32.
+#:
+#: ====================  =========================================================================
+#: ``norm``              L2 norm of the output
+#: ``absmax``            largest absolute value; half precision only
+#: ``headroom``          bits between that and the dtype's maximum: log2(max / absmax)
+#: ``nonfinite``         1 if the output holds NaN or inf, 0 if not
+#: ====================  =========================================================================
+MODULE_STATISTICS: tuple[str, ...] = ("norm", "absmax", "headroom", "nonfinite")
 
 
 class Severity(enum.IntEnum):
@@ -168,6 +195,35 @@ class StepRecord:
     graph: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NodeTable:
+    """The nodes of one measured backward: ``values`` is (nodes, `NODE_STATISTICS`) float32.
+
+    ``graph`` is the hash of the graph whose node indices the rows are, ``scale`` the loss scale that
+    the numbers carry (1 for none).
+    """
+
+    step: int
+    backward: int
+    graph: str
+    scale: float
+    values: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModuleTable:
+    """The outputs of modules in one measured step: ``values`` is (modules, `MODULE_STATISTICS`) float32.
+
+    ``modules`` are their qualified names and ``dtypes`` the dtypes of their outputs, a row each; a module
+    that ran several times has the row of its largest output.
+    """
+
+    step: int
+    modules: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+
 # --- events ---------------------------------------------------------------------------------
 
 
@@ -232,6 +288,10 @@ class Backward(Event):
     of the `Forward` events whose graph it ran. ``parent`` is the order of the backward it runs
     inside of (a checkpoint's recomputation), ``inside_step`` that of the `OptimizerStep` whose
     closure called it. ``loss`` is the root's value if it is one number.
+
+    ``scalers`` are the loss scalers whose ``scale()`` made a part of the graph it ran through (empty: the
+    gradients are not scaled) and ``scale`` the loss scale of the last of them. ``autocast`` is the dtype
+    of an autocast region that was open while it ran, ``captured`` whether its nodes were measured.
     """
 
     kind: ClassVar[str] = "backward"
@@ -252,6 +312,10 @@ class Backward(Event):
     parent: int | None = None
     inside_step: int | None = None
     failed: bool = False
+    scalers: tuple[int, ...] = ()
+    scale: float | None = None
+    autocast: str | None = None
+    captured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +404,10 @@ class OptimizerStep(Event):
     the ones its closure writes, so they are consumed at `OptimizerStepEnd`. ``parent`` is the order
     of the step this one runs inside of (SAM around its base optimizer). ``in_train_mode`` are those of
     ``ready`` whose outermost watched module is in train mode now. ``lr`` is one learning rate a group.
+
+    ``scaler`` is the loss scaler whose ``step()`` made the call, ``grad_scale`` the scale that the gradients
+    still carry because a fused kernel divides by it itself (1 otherwise), ``autocast`` the dtype of an
+    autocast region that is open.
     """
 
     kind: ClassVar[str] = "step"
@@ -353,6 +421,9 @@ class OptimizerStep(Event):
     closure: bool = False
     parent: int | None = None
     in_train_mode: ParameterSet = ()
+    scaler: int | None = None
+    grad_scale: float = 1.0
+    autocast: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,7 +434,8 @@ class OptimizerStepEnd(Event):
     alone (a fused optimizer under a scaler that found inf). ``moved_idle`` are the parameters
     whose value changed although their gradient was not written since the step before (measured
     only for those in doubt). ``holds_graph`` are those whose ``.grad`` requires grad. ``ready`` are those
-    with a gradient when it returned, with which a closure's step consumed them.
+    with a gradient when it returned, with which a closure's step consumed them. ``nonfinite_weights`` are
+    the parameters of which a sampled element is NaN or inf now and was finite before the step.
     """
 
     kind: ClassVar[str] = "step_end"
@@ -374,6 +446,239 @@ class OptimizerStepEnd(Event):
     moved_idle: ParameterSet = ()
     holds_graph: ParameterSet = ()
     ready: ParameterSet = ()
+    nonfinite_weights: ParameterSet = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalerSeen(Event):
+    """A loss scaler (``torch.amp.GradScaler``) is used for the first time; ``scaler`` is its index.
+
+    A disabled one is told of, too: it scales nothing, and no other event of it follows. ``scale`` is its
+    first scale; it grows by ``growth_factor`` after ``growth_interval`` steps without an overflow and
+    shrinks by ``backoff_factor`` after one.
+    """
+
+    kind: ClassVar[str] = "scaler"
+    scaler: int
+    name: str
+    enabled: bool = True
+    scale: float = 1.0
+    growth_factor: float = 2.0
+    backoff_factor: float = 0.5
+    growth_interval: int = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscaled(Event):
+    """A scaler divided the gradients of an optimizer's ``params`` by ``scale``, and looked for NaN and inf.
+
+    ``found_inf``: it found one. ``implicit``: ``scaler.step()`` did it because nobody had before.
+    """
+
+    kind: ClassVar[str] = "unscaled"
+    scaler: int
+    optimizer: int
+    params: ParameterSet
+    scale: float
+    found_inf: bool = False
+    implicit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalerStep(Event):
+    """``scaler.step(optimizer)`` returned.
+
+    ``skipped`` says that the weights were left alone because of NaN or inf: ``optimizer.step()`` was not
+    called, or a fused kernel did nothing. ``params`` are those of the optimizer that have a gradient,
+    ``nonfinite`` those of them known to hold NaN or inf. ``optimizer_step`` is the order of the
+    `OptimizerStep` inside, None if there was none.
+    """
+
+    kind: ClassVar[str] = "scaler_step"
+    scaler: int
+    optimizer: int
+    params: ParameterSet = ()
+    nonfinite: ParameterSet = ()
+    scale: float = 1.0
+    skipped: bool = False
+    optimizer_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalerUpdate(Event):
+    """``scaler.update()`` changed the scale from ``before`` to ``after``.
+
+    ``growth_tracker`` is the number of steps without an overflow that it counts now; ``given``: the
+    program passed a new scale itself.
+    """
+
+    kind: ClassVar[str] = "scaler_update"
+    scaler: int
+    before: float
+    after: float
+    growth_tracker: int = 0
+    given: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerStep(Event):
+    """``scheduler.step()`` of a learning-rate scheduler ran; ``lr`` is one learning rate a group after it."""
+
+    kind: ClassVar[str] = "scheduler_step"
+    optimizer: int
+    scheduler: str
+    lr: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRaised(Event):
+    """torch raised an exception that the record can explain; it is on its way to the program.
+
+    ``call`` is what raised it (``"scaler.step"``, ``"scaler.unscale_"``, ``"scaler.update"``,
+    ``"backward"``), ``error`` the exception's type and ``text`` the beginning of what it says. ``params``
+    are the parameters it is about: those the optimizer owns, or those that were changed in place.
+    ``op``, ``module`` and ``op_site`` are the forward op whose saved tensor was changed in place, where
+    that is known, ``changed_at`` the line that changed it.
+    """
+
+    kind: ClassVar[str] = "error"
+    call: str
+    error: str
+    text: str
+    scaler: int | None = None
+    optimizer: int | None = None
+    params: ParameterSet = ()
+    op: str = ""
+    module: str = ""
+    op_site: Site | None = None
+    changed_at: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
+    """A tensor that an autograd node keeps of its forward op: ``name`` is autograd's (``self``, ``result``).
+
+    ``minimum`` and ``maximum`` are over its finite elements (NaN if there are none); ``zeros``, ``nan``,
+    ``inf`` and ``numel`` count elements. ``parameter`` is its index if it is one, ``scalar`` True for a
+    plain number (an exponent).
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    minimum: float = float("nan")
+    maximum: float = float("nan")
+    zeros: int = 0
+    nan: int = 0
+    inf: int = 0
+    numel: int = 0
+    parameter: int | None = None
+    scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """An op at which finite numbers became NaN or inf, or at which they entered the graph as such.
+
+    ``born`` is ``"backward"`` (finite gradients came in, others went out), ``"forward"`` (finite operands,
+    non-finite result), ``"data"`` (an input was non-finite), ``"weights"`` (a parameter was) or
+    ``"root"`` (the gradient that backward began with was). ``op`` is the autograd node's name,
+    ``node`` its index in the graph, ``module`` and ``site`` where its forward op ran.
+
+    ``nan``, ``inf`` and ``numel`` count elements of the non-finite tensor, of ``shape`` and ``dtype``.
+    ``incoming`` is the norm of the finite gradient that came in, ``incoming_zeros`` the number of zeros
+    among ``incoming_numel`` elements; both only for ``"backward"``. ``mask_op`` and ``mask_site``
+    are the ``where`` or ``masked_fill`` above it that hid the bad value in forward.
+    """
+
+    born: str
+    op: str = ""
+    node: int = -1
+    module: str = ""
+    site: Site | None = None
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    nan: int = 0
+    inf: int = 0
+    numel: int = 0
+    incoming: float = float("nan")
+    incoming_zeros: int = 0
+    incoming_numel: int = 0
+    operands: tuple[Operand, ...] = ()
+    parameter: int | None = None
+    mask_op: str = ""
+    mask_site: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nonfinite(Event):
+    """NaN or inf showed up in a backward: in its loss or in gradients that it wrote.
+
+    ``backward`` is that event's order. ``origins`` are where the bad numbers were born, the first one
+    first; empty when nothing was measured (``captured`` False), and then ``params`` (non-finite) and
+    ``healthy`` (written and finite) are all there is to say: the bad number was born on the way from
+    the loss to the first of ``params`` that is not on the way to one of ``healthy``. ``frontier``
+    are the indices of the graph's nodes between which it must have been born. ``loss`` is the root's value,
+    ``scale`` the loss scale (None: not scaled), ``torch`` its version.
+    """
+
+    kind: ClassVar[str] = "nonfinite"
+    backward: int
+    graph: str | None = None
+    origins: tuple[Origin, ...] = ()
+    params: ParameterSet = ()
+    healthy: ParameterSet = ()
+    captured: bool = False
+    frontier: tuple[int, ...] = ()
+    loss: float | None = None
+    scale: float | None = None
+    torch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amplified(Event):
+    """A node of a measured backward multiplied the norm of a finite gradient by ``ratio``, 1e4 or more.
+
+    ``norm_in`` and ``norm_out`` are the L2 norms of what came in and went out, ``origin`` (with ``born``
+    ``"backward"``) the op and its operands. Told for the worst node of a backward only.
+    """
+
+    kind: ClassVar[str] = "amplified"
+    backward: int
+    ratio: float
+    norm_in: float
+    norm_out: float
+    origins: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalfMeasured(Event):
+    """Numbers in half precision were measured: ``what`` is ``"gradients"`` or ``"outputs"`` of modules.
+
+    One event a measured backward and dtype (``"float16"`` or ``"bfloat16"``). ``absmax`` is the largest
+    absolute value of all (scaled, for gradients of a scaled backward), found at ``op`` in ``module`` at
+    ``largest_at``. The shares are over a strided sample of at most 1,024 elements a tensor: exact zeros, and
+    numbers below the smallest normal one. ``flushed_share`` is over elements that were not zero before a
+    cast to this dtype and are zero after it: proof that they were lost. ``exponents`` is a histogram of the
+    sample's non-zero elements by binary exponent, from ``lowest_exponent`` on. ``scale`` is the loss scale
+    (None: not scaled).
+    """
+
+    kind: ClassVar[str] = "half"
+    backward: int
+    what: str
+    dtype: str
+    absmax: float = 0.0
+    op: str = ""
+    module: str = ""
+    largest_at: Site | None = None
+    elements: int = 0
+    zero_share: float = 0.0
+    subnormal_share: float = 0.0
+    flushed_share: float = 0.0
+    lowest_exponent: int = 0
+    exponents: tuple[int, ...] = ()
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,6 +738,15 @@ EVENTS: dict[str, type[Event]] = {
         WeightsMoved,
         OptimizerStep,
         OptimizerStepEnd,
+        ScalerSeen,
+        Unscaled,
+        ScalerStep,
+        ScalerUpdate,
+        SchedulerStep,
+        ErrorRaised,
+        Nonfinite,
+        Amplified,
+        HalfMeasured,
         GraphReleased,
         StepEnd,
         NotObservable,

@@ -15,7 +15,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from graddebug.graph import BackwardGraph, GraphNode, SavedTensor
 from graddebug.records import (
     Finding,
+    Operand,
     OptimizerInfo,
+    Origin,
     ParameterInfo,
     ParameterSet,
     Role,
@@ -236,6 +238,13 @@ def encode_columns(value: object, table: tuple[Column, ...]) -> dict[str, Any]:
 
 SITE = Codec(Site)
 WAYS["Site"] = SITE.way
+WAYS["Site | None"] = Way(
+    lambda site: None if site is None else SITE.encode(site),
+    lambda plain: None if plain is None else SITE.decode(plain),
+)
+WAYS["tuple[Site, ...]"] = _tuple_of(SITE.way)
+WAYS["tuple[Operand, ...]"] = _tuple_of(Codec(Operand).way)
+WAYS["tuple[Origin, ...]"] = _tuple_of(Codec(Origin).way)
 WAYS["tuple[Role, ...]"] = _tuple_of(Codec(Role).way)
 WAYS["tuple[SavedTensor, ...]"] = _tuple_of(Codec(SavedTensor).way)
 WAYS["tuple[GraphNode, ...]"] = _tuple_of(Codec(GraphNode).way)

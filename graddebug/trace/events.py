@@ -17,9 +17,12 @@ from graddebug.trace.codec import WAYS, Column, Convert, Way, columns, encode_co
 from graddebug.trace.format import Damaged
 
 #: Types whose values change from step to step, so that they are no part of a form ...
-_NUMBERS = {"int", "int | None", "float", "float | None", "tuple[int, ...]", "tuple[float, ...]"}
+_NUMBERS = {
+    *("int", "int | None", "float", "float | None", "tuple[int, ...]", "tuple[float, ...]"),
+    "tuple[Origin, ...]",
+}
 #: ... but for these, which name something.
-_NAMES = {"optimizer", "thread"}
+_NAMES = {"optimizer", "scaler", "thread"}
 
 #: Where an event stands: stored only if it does not follow from the event before.
 _PLACE = {"step", "order"}

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from graddebug.records import EVENTS, Backward, Event, OptimizerStep, RunEnd, Site
+from graddebug.records import EVENTS, Backward, Event, Operand, OptimizerStep, Origin, RunEnd, Site
 from graddebug.trace.events import EventEncoder, Interning, decode_events
 from graddebug.trace.format import Damaged, compact, parse, parse_checked_line
 from graddebug.trace.interning import Definitions, Interner
@@ -22,6 +22,17 @@ VALUES: dict[str, object] = {
     "tuple[float, ...]": (0.5, float("inf")),
     "ParameterSet": (0, 1, 4),
     "Site | None": BACKWARD,
+    "tuple[Origin, ...]": (
+        Origin(
+            born="backward",
+            op="SqrtBackward0",
+            node=3,
+            site=BACKWARD,
+            incoming=0.5,
+            operands=(Operand(name="self", shape=(2, 3), minimum=0.0, maximum=1.5, parameter=1),),
+        ),
+        Origin(born="data", incoming=float("-inf")),
+    ),
 }
 
 
