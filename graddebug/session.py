@@ -22,6 +22,7 @@ from torch import nn
 
 from graddebug.capture.capture import Capture
 from graddebug.capture.context import Subjects
+from graddebug.capture.measuring import NodesMode
 from graddebug.capture.parameters import parameters_of
 from graddebug.capture.sites import names_of_arguments
 from graddebug.capture.taps import close_taps, open_taps
@@ -53,6 +54,7 @@ def watch(
     *objects: object,
     out: str | os.PathLike[str] | None = None,
     on_finding: OnFinding = "warn",
+    nodes: NodesMode = "auto",
     title: str = "",
     **named: object,
 ) -> Run:
@@ -66,6 +68,10 @@ def watch(
     the guilty line before the harm is done (for errors and warnings; it waits for the device at
     each event), ``"silent"`` only collects.
 
+    ``nodes`` says when every op of the forward and every node of the backward is measured, which is what
+    names the line where a NaN was born: ``"always"``, ``"off"``, or ``"auto"``, which stays within 5 % of
+    the time and measures every step around trouble.
+
     Raises `UsageError` for objects that cannot be watched and for a folder that cannot be used.
 
     >>> with graddebug.watch(model, optimizer, out="runs/demo") as run:
@@ -76,16 +82,22 @@ def watch(
     """
     if on_finding not in ("warn", "raise", "silent"):
         raise UsageError(f'on_finding is "warn", "raise" or "silent", not {on_finding!r}.')
+    if nodes not in ("auto", "always", "off"):
+        raise UsageError(f'nodes is "auto", "always" or "off", not {nodes!r}.')
     names = names_of_arguments(len(objects))
     subjects = _subjects([*zip(names, objects, strict=True), *named.items()])
-    return Run(subjects, out=Path(out) if out is not None else None, on_finding=on_finding, title=title)
+    folder = Path(out) if out is not None else None
+    return Run(subjects, out=folder, on_finding=on_finding, nodes=nodes, title=title)
 
 
 class Run:
     """A watch, live from ``with`` to its end; afterwards its findings and recording remain."""
 
-    def __init__(self, subjects: Subjects, *, out: Path | None, on_finding: OnFinding, title: str) -> None:
+    def __init__(
+        self, subjects: Subjects, *, out: Path | None, on_finding: OnFinding, nodes: NodesMode, title: str
+    ) -> None:
         self._subjects: Subjects | None = subjects
+        self._nodes = nodes
         self._out = out
         self._title = title
         self._entered = False
@@ -102,7 +114,9 @@ class Run:
         self._entered = True
         subjects, self._subjects = self._subjects, None
         eager = self._recorder.on_finding == "raise"
-        capture = Capture(subjects, self._recorder, eager=eager, on_failure=self._recorder.failed)
+        capture = Capture(
+            subjects, self._recorder, eager=eager, nodes=self._nodes, on_failure=self._recorder.failed
+        )
         self._capture = capture
         try:
             open_taps(capture)

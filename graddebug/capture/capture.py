@@ -23,6 +23,7 @@ from graddebug.capture.forwards import Forwards
 from graddebug.capture.gradients import GradientState
 from graddebug.capture.graph import GraphCatalogue
 from graddebug.capture.journal import Journal, Observer
+from graddebug.capture.measuring import Measuring, NodesMode
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.optimizers import Entry, Optimizers
 from graddebug.capture.parameters import ParameterTable
@@ -58,9 +59,7 @@ def guarded(
         except GraddebugError:
             raise
         except Exception as error:
-            self.off = True
-            self.dismiss()
-            self.on_failure(error)
+            self._fail(error)
             return None
 
     return call
@@ -79,14 +78,16 @@ class Capture:
         observer: Observer,
         *,
         eager: bool,
+        nodes: NodesMode = "auto",
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.off = False
+        self._nodes = nodes
         self.lock = threading.RLock()
         self.on_failure = on_failure
         self._declined: set[str] = set()
         self._context = context = self._make_context(subjects, observer, eager=eager)
-        self._clock = StepClock(context.journal, context.intervals.forget_old)
+        self._clock = StepClock(context.journal, self._forget_old)
         self._optimizers = Optimizers(context, self._clock, subjects.optimizers, observer.optimizer)
         self._forwards = Forwards(context, self._optimizers)
         self._backwards = Backwards(context, self._clock, self._optimizers)
@@ -101,6 +102,7 @@ class Capture:
         statistics = StepStatistics(table, state, readback)
         weights = WeightState(table)
         journal = Journal(observer, readback, statistics, eager=eager)
+        sites = Sites()
         return Context(
             table=table,
             state=state,
@@ -108,9 +110,10 @@ class Capture:
             statistics=statistics,
             readback=readback,
             journal=journal,
-            sites=Sites(),
+            sites=sites,
             intervals=ModuleIntervals(),
             graphs=GraphCatalogue(observer.graph, self._decline),
+            measuring=Measuring(self._nodes, sites, table.index, self._fail),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )
@@ -119,6 +122,22 @@ class Capture:
         if what not in self._declined:
             self._declined.add(what)
             self._context.journal.note(NotObservable, None, what=what, reason=reason)
+
+    def _forget_old(self) -> None:
+        """A step is over."""
+        self._context.intervals.forget_old()
+        self._context.measuring.step_over()
+
+    def _fail(self, error: Exception) -> None:
+        """End the capture because of an error of our own."""
+        self.off = True
+        self.dismiss()
+        self.on_failure(error)
+
+    @property
+    def wants_lines(self) -> bool:
+        """Whether `op_ran` has anything to do in the step in progress."""
+        return not self.off and self._context.measuring.wants_lines
 
     # --- told by the taps -------------------------------------------------------------------------
 
@@ -131,6 +150,16 @@ class Capture:
     def module_leave(self, module: nn.Module, output: object) -> None:
         """A module's forward ended."""
         self._forwards.leave(module, output)
+
+    @guarded
+    def op_ran(self, *call: Any) -> None:
+        """A call of torch has made autograd nodes; as `graddebug.capture.lines.OpCall`."""
+        self._context.measuring.op_ran(*call)
+
+    @guarded
+    def paused_module_ran(self, begin: int) -> None:
+        """A module ran unobserved; its nodes begin at this sequence number."""
+        self._context.measuring.ops.module_ran(begin)
 
     @guarded
     def backward_begin(self, call: BackwardCall) -> Ticket | None:
@@ -176,6 +205,8 @@ class Capture:
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
         """``optimizer.step()`` returned."""
         self._optimizers.after_step(optimizer)
+        if not self._context.steps:
+            self._context.measuring.plan()  # whether lines of the next forward are noted is decided here
 
     @guarded
     def before_clip(self) -> None:

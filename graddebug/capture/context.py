@@ -14,6 +14,7 @@ from graddebug.capture import underscored
 from graddebug.capture.gradients import Changes, GradientState
 from graddebug.capture.graph import GraphCatalogue
 from graddebug.capture.journal import Journal
+from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.parameters import ParameterTable
 from graddebug.capture.readback import Readback
@@ -61,6 +62,7 @@ class Context:
     sites: Sites
     intervals: ModuleIntervals
     graphs: GraphCatalogue
+    measuring: Measuring
     named_modules: bool
     named_optimizers: bool
     #: Filled by finalisers of graphs, which may run anywhere: appending is all they do.

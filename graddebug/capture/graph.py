@@ -20,7 +20,7 @@ from graddebug.capture import underscored
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.graph import BackwardGraph, GraphNode, SavedTensor
 
-_ACCUMULATE_GRAD = underscored.accumulate_grad_type()
+ACCUMULATE_GRAD = underscored.accumulate_grad_type()
 
 #: What older releases of torch do not show without unpacking it, which could run a checkpoint again.
 SAVED_TENSORS = "what nodes save for backward"
@@ -59,7 +59,7 @@ def walk(roots: Sequence[Any], index_of: Callable[[torch.Tensor], int | None]) -
     for node in nodes:  # grows while we walk
         kind = type(node)
         structure.append(kind)
-        if kind is _ACCUMULATE_GRAD:
+        if kind is ACCUMULATE_GRAD:
             leaf = node.variable
             structure.append(index_of(leaf))
             result.leaves.append(leaf)
@@ -74,6 +74,11 @@ def walk(roots: Sequence[Any], index_of: Callable[[torch.Tensor], int | None]) -
                 nodes.append(child)
             structure.append(place)
     return result
+
+
+def structure_key(seen: Walk) -> int:
+    """Equal for graphs of one structure, within this process."""
+    return hash(tuple(seen.structure))
 
 
 def root_nodes(roots: Sequence[Any]) -> list[Any]:
@@ -97,10 +102,16 @@ class GraphCatalogue:
         self._since = time.monotonic()
 
     def hash_of(
-        self, seen: Walk, parameter_of: Callable[[torch.Tensor], int | None], intervals: ModuleIntervals
+        self,
+        seen: Walk,
+        key: int,
+        parameter_of: Callable[[torch.Tensor], int | None],
+        intervals: ModuleIntervals,
     ) -> str | None:
-        """The structure's hash, storing the graph the first time; None when it was not described."""
-        key = hash(tuple(seen.structure))
+        """The structure's hash, storing the graph the first time; None when it was not described.
+
+        ``key`` is `structure_key` of what was seen.
+        """
         if key in self._known:
             return self._known[key]
         if self._spent > DESCRIBE_SECONDS + DESCRIBE_SHARE * (time.monotonic() - self._since):
@@ -129,7 +140,7 @@ def describe(
     nodes = []
     for place, node in enumerate(seen.nodes):
         metadata = underscored.gradient_metadata(node)
-        is_leaf = type(node) is _ACCUMULATE_GRAD
+        is_leaf = type(node) is ACCUMULATE_GRAD
         nodes.append(
             GraphNode(
                 index=place,

@@ -97,6 +97,22 @@ def _site(frame: FrameType, library: FrameType | None) -> Site:
     )
 
 
+def of_function(function: object) -> Site | None:
+    """Where a Python function is defined; None for anything else."""
+    code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", None)
+    if not isinstance(code, CodeType):
+        return None
+    source, line = linecache.getlines(code.co_filename, scope), code.co_firstlineno
+    start = max(1, line - EXCERPT_BEFORE)
+    return Site(
+        file=code.co_filename if code.co_filename.startswith("<") else os.path.abspath(code.co_filename),
+        line=line,
+        function=code.co_qualname,
+        excerpt=tuple(text.rstrip("\n") for text in source[start - 1 : line + EXCERPT_AFTER]),
+        excerpt_start=start,
+    )
+
+
 def _library_name(frame: FrameType) -> str:
     path = frame.f_code.co_filename
     for part in _PACKAGES:

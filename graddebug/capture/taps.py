@@ -28,6 +28,7 @@ from graddebug.capture import underscored
 from graddebug.capture.backwards import BackwardCall, Ticket
 from graddebug.capture.capture import Capture
 from graddebug.capture.hookset import HookSet
+from graddebug.capture.lines import CHOOSES_BY_MODE, LineMode
 from graddebug.errors import FindingRaised
 
 
@@ -50,7 +51,12 @@ class _Taps:
     def __init__(self) -> None:
         self.listeners = _Listeners()
         self.hooks = HookSet()
+        self.lines = LineMode()
         self.lock = threading.Lock()
+
+    def note_lines(self) -> None:
+        """Open the mode for those who want to be told of calls, or close it."""
+        self.lines.open(tuple(capture.op_ran for capture in self.listeners.captures if capture.wants_lines))
 
     def go_inert(self) -> None:
         """Take our hooks out of a forked child (a DataLoader worker), which shares not our record."""
@@ -58,6 +64,7 @@ class _Taps:
         for capture in self.listeners.captures:
             capture.off = True
         self.listeners.captures = ()
+        self.note_lines()
         self.hooks.restore()
 
 
@@ -70,12 +77,14 @@ def open_taps(capture: Capture) -> None:
     with _taps.lock:
         if not _taps.listeners.captures:
             _taps.listeners = _Listeners()
+            _taps.lines = LineMode()
             try:
                 _install(_taps.listeners)
             except BaseException:
                 _taps.hooks.restore()
                 raise
         _taps.listeners.captures = (*_taps.listeners.captures, capture)
+        _taps.note_lines()
 
 
 def close_taps(capture: Capture) -> None:
@@ -83,6 +92,7 @@ def close_taps(capture: Capture) -> None:
     with _taps.lock:
         listeners = _taps.listeners
         listeners.captures = tuple(one for one in listeners.captures if one is not capture)
+        _taps.note_lines()
         if not listeners.captures:
             _taps.hooks.restore()
 
@@ -105,12 +115,17 @@ def _module_enter(module: nn.Module, _args: Any) -> None:
         return
     for capture in _taps.listeners.captures:
         capture.module_enter(module)
+    if isinstance(module, CHOOSES_BY_MODE):
+        _taps.lines.pause(module)
 
 
 def _module_leave(module: nn.Module, _args: Any, output: Any) -> None:
     if torch.compiler.is_compiling():
         return
+    begin = _taps.lines.resume(module) if isinstance(module, CHOOSES_BY_MODE) else None
     for capture in _taps.listeners.captures:
+        if begin is not None:
+            capture.paused_module_ran(begin)
         capture.module_leave(module, output)
 
 
@@ -118,6 +133,8 @@ def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> No
     if torch.compiler.is_compiling():
         return
     closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+    if closure is None:
+        _taps.lines.open(())  # the optimizer's own arithmetic is of no interest
     frame = sys._getframe(1)
     for capture in _taps.listeners.captures:
         capture.before_step(optimizer, closure, frame)
@@ -128,6 +145,7 @@ def _after_step(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> N
         return
     for capture in _taps.listeners.captures:
         capture.after_step(optimizer)
+    _taps.note_lines()
 
 
 # --- wrappers ---------------------------------------------------------------------------------

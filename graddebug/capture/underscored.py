@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import torch
@@ -144,3 +145,66 @@ def accumulate_grad_type() -> type:
     with torch.enable_grad():
         leaf = torch.zeros((), requires_grad=True)
         return type((leaf * math.pi).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
+
+
+# --- the stack of function modes --------------------------------------------------------------
+
+
+def _function_modes() -> list[Any]:
+    return [torch._C._get_function_stack_at(i) for i in range(torch._C._len_torch_function_stack())]
+
+
+def has_function_mode(mode: Any) -> bool:
+    """Whether this thread's stack holds the mode (not while a mode is being told of a call)."""
+    return any(one is mode for one in _function_modes())
+
+
+def push_function_mode(mode: Any) -> None:
+    """Put a mode on top of this thread's stack."""
+    torch._C._push_on_torch_function_stack(mode)
+
+
+def remove_function_mode(mode: Any) -> None:
+    """Take a mode off this thread's stack, wherever in it: modes of the user's may lie on top."""
+    above = []
+    while torch._C._len_torch_function_stack():
+        top = torch._C._pop_torch_function_stack()
+        if top is mode:
+            break
+        above.append(top)
+    for one in reversed(above):
+        torch._C._push_on_torch_function_stack(one)
+
+
+def anything_compiled() -> bool:
+    """Whether ``torch.compile`` was asked for anything in this process; True where that is not known."""
+    try:
+        from torch._dynamo.eval_frame import cached_backends
+    except ImportError:
+        return True
+    return any(backend is not None for backend in cached_backends.values())
+
+
+# --- numbers that a node keeps ------------------------------------------------------------------
+
+
+def saved_scalars(node: Any) -> list[tuple[str, float]]:
+    """The plain numbers a node keeps of its forward op: an exponent, an eps, a dimension."""
+    found = []
+    for name in _saved_numbers(node.__class__):
+        value = _read(node, name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found.append((name.removeprefix("_saved_"), float(value)))
+    return found
+
+
+@cache
+def _saved_numbers(kind: Any) -> tuple[str, ...]:
+    """What a node keeps that is no tensor: reading a tensor would unpack it."""
+    names = dir(kind)
+    return tuple(name for name in names if name.startswith("_saved_") and f"_raw{name}" not in names)
+
+
+def is_wrapped(tensor: torch.Tensor) -> bool:
+    """Whether a ``torch.func`` transform wraps the tensor: its values cannot be read."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))

@@ -1,0 +1,123 @@
+"""Which steps have their ops, module outputs and nodes measured, and what that found.
+
+``"always"`` measures all, ``"off"`` none. ``"auto"`` measures as long as the time that took stays
+below a share of the time watched, and every step around trouble: after a NaN, an inf, or a step that a
+scaler skipped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+
+from graddebug.capture import underscored
+from graddebug.capture.graph import Walk
+from graddebug.capture.nodes import NodeMeasure, Plan, plan_of
+from graddebug.capture.operands import IndexOf, is_readable
+from graddebug.capture.ops import Ops
+from graddebug.capture.outputs import ModuleOutputs
+from graddebug.capture.sites import Sites
+
+NodesMode = Literal["auto", "always", "off"]
+
+#: Share of the time watched that measuring may take in ``"auto"`` (design, section 4: a budget, kept).
+BUDGET = 0.05
+
+#: Steps that are measured after trouble, and how many such in a run: NaN in every step is soon known.
+AFTER_TROUBLE, TROUBLED_AT_MOST = 3, 60
+
+#: What a call costs because the mode is there, in seconds (2.13, CPU).
+_SECONDS_A_CALL = 1.5e-6
+
+#: Structures whose plan is remembered.
+_PLANS = 256
+
+
+class Measuring:
+    """Decides step by step; owns what is measured between backwards."""
+
+    def __init__(
+        self, mode: NodesMode, sites: Sites, index_of: IndexOf, fail: Callable[[Exception], None]
+    ) -> None:
+        self._mode = mode
+        self._index_of = index_of
+        self._fail = fail
+        self._began = time.perf_counter()
+        self._spent = 0.0
+        self._troubled = 0
+        self._after = 0
+        self._plans: dict[int, Plan] = {}
+        self.ops = Ops(sites, index_of)
+        self.outputs = ModuleOutputs()
+        #: Whether the step in progress is measured.
+        self.on = mode != "off"
+        #: Whether the step in progress had a NaN or inf.
+        self.trouble = False
+
+    @property
+    def wants_lines(self) -> bool:
+        """Whether calls of torch should be told of: a mode would make ``torch.compile`` start again."""
+        return self.on and (self._mode == "always" or not underscored.anything_compiled())
+
+    def plan(self) -> None:
+        """A step is over: decide about the next."""
+        if self._mode == "auto":
+            elapsed = time.perf_counter() - self._began
+            self.on = self._after > 0 or self._spent <= BUDGET * elapsed
+
+    def step_over(self) -> None:
+        """The step ended, and what its forward has made is history."""
+        self.ops.forget_old(trouble=self.trouble)
+        self._after = max(0, self._after - 1)
+        self.trouble = False
+        self.plan()
+
+    def alarm(self) -> None:
+        """Something is wrong: measure the next steps."""
+        self.trouble = True
+        if self._troubled < TROUBLED_AT_MOST:
+            self._troubled += 1
+            self._after = AFTER_TROUBLE
+
+    # --- forward ------------------------------------------------------------------------------------
+
+    def op_ran(self, *call: Any) -> None:
+        """A call of torch has made nodes; as `graddebug.capture.lines.OpCall`."""
+        if self.on:
+            began = time.perf_counter()
+            self.ops.ran(*call)
+            self._spent += time.perf_counter() - began + _SECONDS_A_CALL
+
+    def module_ran(self, module: str, output: torch.Tensor) -> None:
+        """A module returned this tensor."""
+        if self.on and is_readable(output) and output.is_cpu:
+            began = time.perf_counter()
+            node = output.grad_fn
+            number = underscored.node_sequence_number(node) if node is not None else None
+            self.outputs.ran(module, output, number)
+            self._spent += time.perf_counter() - began
+
+    # --- backward -----------------------------------------------------------------------------------
+
+    def backward(self, seen: Walk, key: int) -> NodeMeasure | None:
+        """Hook the graph of a backward that is about to run; None if this step is not measured.
+
+        ``key`` names the graph's structure.
+        """
+        if not self.on or not seen.nodes:
+            return None
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = plan_of(seen)
+            if len(self._plans) < _PLANS:
+                self._plans[key] = plan
+        wait = self._mode == "always" or self._after > 0
+        return NodeMeasure(seen, plan, self._index_of, self._fail, wait=wait)
+
+    def backward_over(self, measure: NodeMeasure) -> None:
+        """Its numbers are told: let the graph go."""
+        self._spent += measure.spent
+        measure.detach()

@@ -1,0 +1,181 @@
+"""The ops of the forward: the user's line of each, and those whose result was not finite.
+
+Told by `graddebug.capture.lines` of each call that made autograd nodes. Lines are kept by the sequence
+numbers of those nodes. A result is checked by its norm; only one that is not finite is looked at closely.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from graddebug.capture import underscored
+from graddebug.capture.operands import (
+    IndexOf,
+    dtype_name,
+    elements_of,
+    given,
+    given_operands,
+    is_finite,
+    is_readable,
+    saved_operands,
+)
+from graddebug.capture.sites import Sites, of_function
+from graddebug.records import Origin, Site
+
+#: Non-finite results looked at in one step: what follows the first few only hands on.
+LOOKED_AT = 16
+
+#: They only move values about: what they return tells nothing new.
+MOVES = frozenset(
+    (
+        *("view", "reshape", "transpose", "permute", "t", "unsqueeze", "squeeze", "contiguous", "expand"),
+        *("split", "chunk", "__getitem__", "flatten", "unflatten", "view_as", "expand_as", "swapaxes"),
+        *("movedim", "narrow", "select", "unbind", "clone", "backward", "grad", "reshape_as"),
+    )
+)
+
+
+#: They put inf where the program asks for it.
+FILLS = frozenset(("MaskedFillBackward0", "WhereBackward0", "MaskedScatterBackward0", "IndexPutBackward0"))
+
+
+class _Op(NamedTuple):
+    """A call: the sequence numbers of its nodes, and the user's line."""
+
+    begin: int
+    end: int
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadOp:
+    """A call whose result was not finite; ``origin`` is where that was born, None if it handed it on."""
+
+    op: _Op
+    nan: bool
+    origin: Origin | None
+
+
+class Ops:
+    """What the calls of the step and of the one before it have made, on one thread."""
+
+    def __init__(self, sites: Sites, index_of: IndexOf) -> None:
+        self._sites = sites
+        self._index_of = index_of
+        self._thread = threading.get_ident()
+        self._ops: list[_Op] = []
+        self._bad: list[BadOp] = []
+        self._kept_from = (0, 0)
+        #: Lines whose inf did no harm so far: a mask is filled with -inf on purpose.
+        self._on_purpose: set[Site | None] = set()
+
+    def ran(
+        self,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        result: Any,
+        begin: int,
+        end: int,
+    ) -> None:
+        """A call has made the nodes ``begin <= number < end``."""
+        op = _Op(begin, end, self._sites.here(3))
+        self._ops.append(op)
+        if getattr(function, "__name__", "") in MOVES or len(self._bad) - self._kept_from[1] >= LOOKED_AT:
+            return
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if is_readable(tensor) and tensor.is_cpu and not is_finite(tensor):
+                self._look(op, tensor, [item for item in given(args, kwargs) if item[1] is not tensor])
+                return
+
+    def module_ran(self, begin: int) -> None:
+        """A module ran while we had stepped aside: its nodes belong to the line that called it."""
+        end = underscored.sequence_number()
+        if end > begin:
+            self._ops.append(_Op(begin, end, self._sites.here()))
+
+    def _look(self, op: _Op, result: torch.Tensor, inputs: list[tuple[str, Any]]) -> None:
+        found = elements_of(result)
+        if not found.nan and op.site in self._on_purpose:
+            return
+        tensors = [value for _, value in inputs if is_readable(value)]
+        bad = [tensor for tensor in tensors if not is_finite(tensor)]
+        origin = Origin(
+            born="forward",
+            op=underscored.node_name(result.grad_fn) if result.grad_fn is not None else "",
+            site=op.site,
+            shape=underscored.shape_of(result),
+            dtype=dtype_name(result),
+            nan=found.nan,
+            inf=found.inf,
+            numel=found.numel,
+            operands=given_operands(inputs, self._index_of),
+        )
+        self._bad.append(BadOp(op, bool(found.nan), self._born(origin, bad)))
+
+    def _born(self, origin: Origin, bad: Sequence[torch.Tensor]) -> Origin | None:
+        """The op itself, if what it was given was better than what it returned; else who gave it that."""
+        if not bad or (origin.nan and not any(operand.nan for operand in origin.operands)):
+            return origin
+        first = bad[0]
+        if first.is_leaf and self._index_of(first) is not None:
+            return replace(origin, born="weights", parameter=self._index_of(first))
+        if first.grad_fn is None:
+            return replace(origin, born="data")
+        return None if self._bad else self._unseen(first)
+
+    def _unseen(self, bad: torch.Tensor) -> Origin:
+        """An op that we were not told of: a function with a backward of its own, a compiled region."""
+        node, found = bad.grad_fn, elements_of(bad)
+        forward = getattr(getattr(type(node), "_forward_cls", None), "forward", None)
+        return Origin(
+            born="forward",
+            op=underscored.node_name(node),
+            site=of_function(forward),
+            shape=underscored.shape_of(bad),
+            dtype=dtype_name(bad),
+            nan=found.nan,
+            inf=found.inf,
+            numel=found.numel,
+            operands=saved_operands(node, self._index_of),
+        )
+
+    # --- asked ------------------------------------------------------------------------------------
+
+    def site_of(self, number: int) -> Site | None:
+        """The line of the call that made the node with this sequence number, on our thread."""
+        place = bisect_right(self._ops, number, key=lambda op: op.begin) - 1
+        return self._ops[place].site if place >= 0 and number < self._ops[place].end else None
+
+    def sites_of(self, numbers: Sequence[int]) -> list[Site | None]:
+        """The line of each node, None where it is not known."""
+        if threading.get_ident() != self._thread:
+            return [None] * len(numbers)
+        return [self.site_of(number) for number in numbers]
+
+    def origin(self, numbers: Collection[int], *, nan: bool) -> tuple[Origin, int] | None:
+        """Where the forward first made NaN (or, without ``nan``, inf) that came into a graph.
+
+        ``numbers`` are the sequence numbers of the graph's nodes; the node's is told, too.
+        """
+        for bad in self._bad:
+            if bad.origin is None or not (bad.nan if nan else bad.origin.op not in FILLS):
+                continue
+            number = max((n for n in range(bad.op.begin, bad.op.end) if n in numbers), default=None)
+            if number is not None:
+                return bad.origin, number
+        return None
+
+    def forget_old(self, *, trouble: bool) -> None:
+        """Drop the step before the last one; without trouble its inf was meant."""
+        if not trouble:
+            self._on_purpose.update(bad.op.site for bad in self._bad if not bad.nan)
+        ops, bad = self._kept_from
+        del self._ops[:ops], self._bad[:bad]
+        self._kept_from = (len(self._ops), len(self._bad))
