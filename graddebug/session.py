@@ -11,7 +11,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -279,7 +279,9 @@ def _subjects(candidates: list[tuple[str, object]]) -> Subjects:
             subjects.modules[_free_name(name or type(thing).__name__, subjects.modules)] = thing
         elif isinstance(thing, torch.optim.Optimizer):
             subjects.optimizers[_free_name(name or type(thing).__name__, subjects.optimizers)] = thing
-        elif not isinstance(thing, torch.optim.lr_scheduler.LRScheduler | torch.amp.GradScaler):
+        elif isinstance(thing, torch.amp.GradScaler):
+            subjects.scalers[_free_name(name or type(thing).__name__, subjects.scalers)] = thing
+        elif not isinstance(thing, torch.optim.lr_scheduler.LRScheduler):
             raise UsageError(
                 "graddebug.watch() takes modules, optimizers, schedulers and scalers; "
                 f"{name or 'an argument'} is a {type(thing).__name__}."
@@ -287,7 +289,7 @@ def _subjects(candidates: list[tuple[str, object]]) -> Subjects:
     return subjects
 
 
-def _free_name(name: str, taken: dict[str, nn.Module] | dict[str, torch.optim.Optimizer]) -> str:
+def _free_name(name: str, taken: Container[str]) -> str:
     number = 2
     free = name
     while free in taken:

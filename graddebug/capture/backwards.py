@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from graddebug.capture import underscored
+from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, OpenBackward
 from graddebug.capture.graph import root_nodes, walk
 from graddebug.capture.optimizers import Optimizers
 from graddebug.capture.readback import Numbers
+from graddebug.capture.scalers import Scalers
 from graddebug.records import Backward, GradientsCleared, ParameterSet
 
 
@@ -27,6 +29,7 @@ class BackwardCall:
     retain_graph: bool
     create_graph: bool
     accumulates: bool
+    gradients: tuple[Any, ...] = ()
 
 
 class Ticket:
@@ -43,8 +46,9 @@ class Ticket:
 class Backwards:
     """Turns runs of autograd's engine into Backward events."""
 
-    def __init__(self, context: Context, clock: StepClock, optimizers: Optimizers) -> None:
+    def __init__(self, context: Context, clock: StepClock, optimizers: Optimizers, scalers: Scalers) -> None:
         self._context = context
+        self._scalers = scalers
         self._clock = clock
         self._optimizers = optimizers
         optimizers.report_written = self.report_written
@@ -68,16 +72,20 @@ class Backwards:
             "accumulates": False,
             "retain_graph": call.retain_graph,
             "create_graph": call.create_graph,
+            "autocast": _autocast(call.roots),
         }
-        ticket = Ticket(OpenBackward(stamp["order"], threading.get_ident()), fields, None)
+        scales = self._scalers.by_hand(root_nodes(call.roots), call.gradients)
+        ticket = Ticket(OpenBackward(stamp["order"], threading.get_ident(), scales=scales), fields, None)
         context.differentiations.append(ticket.open)
         return ticket
 
     def _end_grad(self, ticket: Ticket, *, failed: bool) -> None:
         self._context.differentiations.remove(ticket.open)
         forwards = tuple(dict.fromkeys(ticket.open.forwards))
-        event = Backward(**ticket.fields, forwards=forwards, failed=failed)
-        self._context.journal.add(lambda: (event,))
+        fields, scales = ticket.fields, dict(ticket.open.scales)
+        self._context.journal.add(
+            lambda: (Backward(**fields, **_scaled(scales), forwards=forwards, failed=failed),)
+        )
 
     def _begin_accumulating(self, call: BackwardCall) -> Ticket | None:
         context, site = self._context, self._context.sites.here()
@@ -114,8 +122,10 @@ class Backwards:
             "create_graph": call.create_graph,
             "parent": parent.order if parent else None,
             "inside_step": context.steps[-1] if context.steps else None,
+            "autocast": _autocast(call.roots),
         }
-        open_backward = OpenBackward(stamp["order"], threading.get_ident())
+        scales = self._scalers.by_hand(nodes, call.gradients)
+        open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
         ticket = Ticket(open_backward, fields, self._loss(call, parent))
         context.backwards.append(ticket.open)
         context.journal.happened = True
@@ -194,7 +204,9 @@ class Backwards:
         members = context.table.intern(written)
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []
         in_eval = self._through_eval(forwards, members)
-        fields, loss = ticket.fields, ticket.loss
+        fields, loss, scales = ticket.fields, ticket.loss, dict(ticket.open.scales)
+        if scales:
+            context.journal.scale = lambda: _scaled(scales)["scale"]
         if ticket.open.reported:  # a later part of the same backward is an event of its own
             stamp = context.journal.stamp(fields["site"])
             fields = fields | stamp
@@ -211,6 +223,7 @@ class Backwards:
                     loss=_number(loss) if loss is not None else None,
                     forwards=forwards,
                     failed=failed,
+                    **_scaled(scales),
                 ),
             )
 
@@ -221,6 +234,19 @@ class Backwards:
         eval_forwards = self._context.eval_forwards
         in_eval = {i for order in forwards for i in eval_forwards.get(order, ())}
         return self._context.table.intern(in_eval.intersection(members)) if in_eval else ()
+
+
+def _scaled(scales: dict[int, Numbers]) -> dict[str, Any]:
+    """The scalers that a backward was scaled by, and the scale of the last of them."""
+    return {
+        "scalers": tuple(sorted(scales)),
+        "scale": _number(next(reversed(scales.values()))) if scales else None,
+    }
+
+
+def _autocast(roots: tuple[Any, ...]) -> str | None:
+    root = next((root for root in roots if isinstance(root, torch.Tensor)), None)
+    return autocast_dtype(root.device.type) if root is not None else None
 
 
 def _number(numbers: Numbers) -> float:

@@ -27,7 +27,9 @@ from graddebug.capture.measuring import Measuring, NodesMode
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.optimizers import Entry, Optimizers
 from graddebug.capture.parameters import ParameterTable
-from graddebug.capture.readback import Readback
+from graddebug.capture.readback import Numbers, Readback
+from graddebug.capture.scalers import GradScaler, ScalerEntry, Scalers, StepCall, UnscaleCall
+from graddebug.capture.schedulers import Schedulers
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
 from graddebug.capture.weights import WeightState
@@ -90,7 +92,9 @@ class Capture:
         self._clock = StepClock(context.journal, self._forget_old)
         self._optimizers = Optimizers(context, self._clock, subjects.optimizers, observer.optimizer)
         self._forwards = Forwards(context, self._optimizers)
-        self._backwards = Backwards(context, self._clock, self._optimizers)
+        self._scalers = Scalers(context, self._clock, self._optimizers, subjects.scalers)
+        self._schedulers = Schedulers(context, self._clock, self._optimizers)
+        self._backwards = Backwards(context, self._clock, self._optimizers, self._scalers)
         self._clipping = Clipping(context)
         several = len(subjects.modules) > 1
         for name, module in subjects.modules.items():
@@ -225,6 +229,56 @@ class Capture:
         self._clipping.after(function, parameters, max_norm, total_norm)
 
     @guarded
+    def scaled(self, scaler: GradScaler, outputs: object) -> None:
+        """``scaler.scale()`` returned ``outputs``."""
+        self._scalers.scaled(scaler, outputs)
+
+    @guarded
+    def before_unscale(self, scaler: GradScaler, optimizer: torch.optim.Optimizer) -> UnscaleCall | None:
+        """``scaler.unscale_()`` begins."""
+        return self._scalers.before_unscale(scaler, optimizer)
+
+    @guarded
+    def after_unscale(self, call: UnscaleCall, scaler: GradScaler, optimizer: torch.optim.Optimizer) -> None:
+        """``scaler.unscale_()`` returned."""
+        self._scalers.after_unscale(call, scaler, optimizer)
+
+    @guarded
+    def before_scaler_step(self, scaler: GradScaler, optimizer: torch.optim.Optimizer) -> StepCall | None:
+        """``scaler.step()`` begins."""
+        return self._scalers.before_step(scaler, optimizer)
+
+    @guarded
+    def after_scaler_step(self, call: StepCall, scaler: GradScaler, optimizer: torch.optim.Optimizer) -> None:
+        """``scaler.step()`` returned."""
+        self._scalers.after_step(call, scaler, optimizer)
+
+    @guarded
+    def scaler_step_failed(self, call: StepCall) -> None:
+        """``scaler.step()`` raised."""
+        self._scalers.step_failed(call)
+
+    @guarded
+    def before_update(self, scaler: GradScaler) -> tuple[ScalerEntry, Numbers] | None:
+        """``scaler.update()`` begins."""
+        return self._scalers.before_update(scaler)
+
+    @guarded
+    def after_update(self, entry: ScalerEntry, before: Numbers, scaler: GradScaler, *, given: bool) -> None:
+        """``scaler.update()`` returned."""
+        self._scalers.after_update(entry, before, scaler, given=given)
+
+    @guarded
+    def before_schedule(self) -> None:
+        """``scheduler.step()`` begins."""
+        self._schedulers.before()
+
+    @guarded
+    def after_schedule(self, scheduler: torch.optim.lr_scheduler.LRScheduler, *, failed: bool) -> None:
+        """``scheduler.step()`` returned or raised."""
+        self._schedulers.after(scheduler, failed=failed)
+
+    @guarded
     def before_swap(self, tensor: torch.Tensor) -> list[int]:
         """``torch.utils.swap_tensors`` begins; the parameters whose gradient ``tensor`` is."""
         self._context.table.let_go(tensor)
@@ -272,3 +326,4 @@ class Capture:
     def dismiss(self) -> None:
         """Leave nothing of ours on graphs that are still alive."""
         self._forwards.dismiss()
+        self._scalers.dismiss()

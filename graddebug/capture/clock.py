@@ -38,6 +38,11 @@ class StepClock:
         """An optimizer stepped."""
         self._stepped.add(optimizer)
 
+    def belongs_to_last(self) -> None:
+        """What was just told belongs to the steps of optimizers before it, not to what comes."""
+        if self._stepped:
+            self._journal.mark()
+
     def end(self, *, at_mark: bool = False) -> None:
         """End the step now, or where its last optimizer step returned."""
         self._stepped.clear()

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from graddebug.capture import underscored
-from graddebug.capture.gradients import Changes, GradientState
+from graddebug.capture.gradients import Changes, GradientState, Measure
 from graddebug.capture.graph import GraphCatalogue
 from graddebug.capture.journal import Journal
 from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.parameters import ParameterTable
-from graddebug.capture.readback import Readback
+from graddebug.capture.readback import Numbers, Readback
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
 from graddebug.capture.weights import WeightState
@@ -42,6 +42,7 @@ class Subjects:
 
     modules: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
+    scalers: dict[str, torch.amp.GradScaler] = field(default_factory=dict)
 
     @property
     def anything(self) -> bool:
@@ -75,6 +76,8 @@ class Context:
     differentiations: list[OpenBackward] = field(default_factory=list)
     #: Orders of optimizer steps under way, outermost first.
     steps: list[int] = field(default_factory=list)
+    #: Calls of a scaler's ``step`` under way, outermost first.
+    scaler_steps: list[OpenScalerStep] = field(default_factory=list)
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.
@@ -154,6 +157,11 @@ class Context:
 
         self.journal.add(make)
 
+    def scaler_step(self) -> OpenScalerStep | None:
+        """The innermost ``scaler.step()`` that this thread is in."""
+        here = threading.get_ident()
+        return next((one for one in reversed(self.scaler_steps) if one.thread == here), None)
+
     def drain(self) -> None:
         """Report graphs that were freed without a backward."""
         while self.released:
@@ -182,4 +190,21 @@ class OpenBackward:
     thread: int = 0
     written: list[int] = field(default_factory=list)
     forwards: list[int] = field(default_factory=list)
+    #: The scale of each scaler whose ``scale()`` made a part of the graph, by the scaler's index.
+    scales: dict[int, Numbers] = field(default_factory=dict)
     reported: bool = False
+
+
+@dataclass(slots=True)
+class OpenScalerStep:
+    """A ``scaler.step(optimizer)`` under way, called by ``thread``.
+
+    ``gradients`` are those that the optimizer's step inside it found, ``optimizer_step`` its order.
+    """
+
+    scaler: int
+    optimizer: int
+    thread: int
+    scale: Numbers
+    optimizer_step: int | None = None
+    gradients: Measure | None = None

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from graddebug.capture import underscored
+from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.context import Context, OpenBackward, Released
 from graddebug.capture.frames import CallMark, innermost
 from graddebug.capture.graph import bytes_held
@@ -305,7 +306,4 @@ def _tensors(output: object, depth: int = 3) -> Iterator[torch.Tensor]:
 
 def _autocast_dtype(output: object) -> str | None:
     tensor = next(_tensors(output), None)
-    device = tensor.device.type if tensor is not None else "cpu"
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-        return None
-    return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
+    return autocast_dtype(tensor.device.type if tensor is not None else "cpu")

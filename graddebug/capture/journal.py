@@ -59,6 +59,7 @@ class Journal:
         self._began = time.time()
         self.step = 0
         self.loss: Callable[[], float | None] = _nothing
+        self.scale: Callable[[], float | None] = _nothing
         self.graph: str | None = None
         #: Whether the step has had a backward or an optimizer's step: without one it is no step.
         self.happened = False
@@ -120,15 +121,23 @@ class Journal:
         mark = mark or _Mark(len(self._held), self._next_order())
         following, self._held = self._held[mark.place :], self._held[: mark.place]
         event = StepEnd(step=self.step, order=mark.order, loss=None, duration=now - self._began)
-        loss = self.loss
+        loss, scale = self.loss, self.scale
         self._held.append(lambda: (replace(event, loss=loss()),))
         self.flush()
         statistics = self._statistics.take() if self._statistics.measured else None
-        record = StepRecord(step=self.step, time=now, duration=event.duration, loss=loss(), graph=self.graph)
+        record = StepRecord(
+            step=self.step,
+            time=now,
+            duration=event.duration,
+            loss=loss(),
+            scale=scale(),
+            graph=self.graph,
+        )
         for stamp in mark.stamps:
             stamp["step"] += 1
         self.step += 1
-        self.loss, self.graph, self._began, self.happened = _nothing, None, now, False
+        self.loss, self.scale, self.graph = _nothing, _nothing, None
+        self._began, self.happened = now, False
         self._held = following + self._held
         self._observer.step(record, statistics)
 

@@ -11,12 +11,20 @@ import numpy as np
 import torch
 
 from graddebug.capture import underscored
+from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context
 from graddebug.capture.frames import CallMark
 from graddebug.capture.gradients import Measure
 from graddebug.capture.parameters import parameters_of
-from graddebug.capture.sites import free_name, name_among_globals, name_being_assigned, name_of_callee
+from graddebug.capture.readback import Numbers, known
+from graddebug.capture.sites import (
+    free_name,
+    name_among_globals,
+    name_being_assigned,
+    name_of_argument,
+    name_of_callee,
+)
 from graddebug.capture.statistics import StepMeasure
 from graddebug.records import (
     GradientsCleared,
@@ -56,6 +64,7 @@ class OpenStep:
     measure: StepMeasure
     idle: frozenset[int]
     closure: bool
+    divides: bool
     repeats: int = 0
 
 
@@ -101,6 +110,19 @@ class Optimizers:
         if entry is not None and entry.ref() is optimizer:
             return entry
         return self._add(optimizer, "") if self._accepts(optimizer) else None
+
+    def identify(self, optimizer: torch.optim.Optimizer) -> Entry | None:
+        """The entry of an optimizer that a scaler or a scheduler is called for; None if it is not ours."""
+        entry = self._entry(optimizer)
+        if entry is None:
+            return None
+        if not entry.name:
+            entry.name = name_of_argument(optimizer)
+        if self._concerned(optimizer, set()):
+            self._learn(entry, optimizer)
+        else:
+            self._introduce(entry, optimizer)
+        return entry
 
     def _accepts(self, optimizer: torch.optim.Optimizer) -> bool:
         """An optimizer nobody named is ours when everything is watched, or by what it owns."""
@@ -277,29 +299,37 @@ class Optimizers:
 
     def _begin(self, entry: Entry, optimizer: torch.optim.Optimizer, closure: bool, frame: FrameType) -> None:
         context, site = self._context, self._context.sites.here()
+        inside = context.scaler_step()
         if context.backwards and underscored.inside_backward():
             self.report_written(list(entry.params))
         else:
             if not context.steps:
                 self._clock.about_to_use({entry.index})
+            if inside is not None:  # what changed since its call is the scaler's own doing
+                context.state.look(entry.params)
             context.outside(site)
         self._note_trainable(entry.params)
         state = context.state
         ready = [i for i in entry.params if state.grad(i) is not None]
         stamp = context.journal.stamp(site)
         gradients = state.measure(ready)
-        scale = _host_number(underscored.fused_scaler_state(optimizer)[0]) or 1.0
+        scale = self._kernel_scale(optimizer)
+        if inside is not None and inside.optimizer_step is None:
+            inside.optimizer_step, inside.gradients = stamp["order"], gradients
         measure = StepMeasure(context.statistics, gradients, scale)
         frozen = [i for i in ready if not context.table.trainable[i]]
         idle = frozenset(i for i in ready if not state.is_fresh(i)) | frozenset(frozen)
         parent = context.steps[-1] if context.steps else None
-        self._open.append(OpenStep(entry, CallMark(frame), stamp["order"], gradients, measure, idle, closure))
+        divides = underscored.fused_scaler_state(optimizer)[0] is not None
+        self._open.append(
+            OpenStep(entry, CallMark(frame), stamp["order"], gradients, measure, idle, closure, divides)
+        )
         context.steps.append(stamp["order"])
         context.journal.happened = True
         self._clock.stepped(entry.index)
         intern = context.table.intern
         in_train_mode = self._in_train_mode(ready)
-        lr = tuple(_learning_rate(group.get("lr")) for group in optimizer.param_groups)
+        lr, autocast = learning_rates(optimizer), _autocast(optimizer)
 
         def make() -> tuple[OptimizerStep]:
             values = gradients.norms.values
@@ -316,6 +346,9 @@ class Optimizers:
                     closure=closure,
                     parent=parent,
                     in_train_mode=in_train_mode,
+                    scaler=inside.scaler if inside is not None else None,
+                    grad_scale=float(scale.values[0]),
+                    autocast=autocast,
                 ),
             )
 
@@ -324,6 +357,13 @@ class Optimizers:
         except BaseException:
             self._close()  # the program is stopped before the step
             raise
+
+    def _kernel_scale(self, optimizer: torch.optim.Optimizer) -> Numbers:
+        """The loss scale that a fused optimizer will divide the gradients by itself; 1 without one."""
+        scale = underscored.fused_scaler_state(optimizer)[0]
+        if isinstance(scale, torch.Tensor) and scale.numel() == 1:
+            return self._context.readback.scalar(scale)
+        return known(_host_number(scale) or 1.0)
 
     def _close(self) -> OpenStep:
         opened = self._open.pop()
@@ -385,8 +425,11 @@ class Optimizers:
             context.journal.mark()
 
     def _consume(self, opened: OpenStep, ready: list[int]) -> None:
-        same = not opened.closure and ready == opened.gradients.members
-        self._context.state.consumed(opened.gradients if same else self._context.state.measure(ready))
+        state = self._context.state
+        if opened.divides:  # a fused kernel leaves the gradients that it divided by the scale behind
+            state.rescaled(ready)
+        same = not opened.closure and not opened.divides and ready == opened.gradients.members
+        state.consumed(opened.gradients if same else state.measure(ready))
 
     def _note_trainable(self, params: ParameterSet) -> None:
         table, journal = self._context.table, self._context.journal
@@ -414,6 +457,16 @@ class Optimizers:
 def _owned(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """Its parameters; none for one whose ``__init__`` failed or is not done."""
     return [parameter for group in getattr(optimizer, "param_groups", ()) for parameter in group["params"]]
+
+
+def learning_rates(optimizer: torch.optim.Optimizer) -> tuple[float, ...]:
+    """One learning rate a group; NaN for one that lies on a device."""
+    return tuple(_learning_rate(group.get("lr")) for group in optimizer.param_groups)
+
+
+def _autocast(optimizer: torch.optim.Optimizer) -> str | None:
+    first = next(iter(_owned(optimizer)), None)
+    return autocast_dtype(first.device.type) if first is not None else None
 
 
 def _host_number(value: object) -> float | None:

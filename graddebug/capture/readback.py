@@ -24,6 +24,13 @@ class Numbers:
         self.values: FloatArray = np.full(count, np.nan)
 
 
+def known(value: float) -> Numbers:
+    """A number that is on the host already."""
+    numbers = Numbers(1)
+    numbers.values[0] = value
+    return numbers
+
+
 class Readback:
     """Collects device scalars until they are read in one transfer a device."""
 

@@ -11,7 +11,7 @@ import linecache
 import os
 import sys
 import sysconfig
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import cache
 from itertools import islice
 from types import CodeType, FrameType
@@ -29,8 +29,8 @@ _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 #: Lines of source kept before and after a site's own.
 EXCERPT_BEFORE, EXCERPT_AFTER = 3, 2
 
-#: Methods of an optimizer through which we first hear of it.
-_METHODS = ("step", "zero_grad", "add_param_group")
+#: Methods of an optimizer, a scaler or a scheduler through which we first hear of it.
+_METHODS = ("step", "zero_grad", "add_param_group", "scale", "unscale_", "update")
 
 #: Global lists and dicts up to this size are searched for an optimizer or module that has no name of its own.
 _SMALL = 64
@@ -140,6 +140,12 @@ def call_under_way(frame: FrameType) -> ast.Call | None:
     return tree.body if isinstance(tree.body, ast.Call) else None
 
 
+def name_of_argument(target: object) -> str:
+    """What the user calls the first argument of the call under way: ``opt`` of ``scaler.step(opt)``."""
+    frame, library = user_frame(2)
+    return _name_in_call(target, frame, library, lambda call: call.args[0] if call.args else call.func)
+
+
 def name_of_callee(target: object) -> str:
     """What the user calls the object whose method (or itself) is being called: ``optimizer``, ``self.net``.
 
@@ -147,13 +153,22 @@ def name_of_callee(target: object) -> str:
     variables are never touched: reading a frame's locals would keep them alive on Python 3.11.
     """
     frame, library = user_frame(2)
+    return _name_in_call(target, frame, library, _called)
+
+
+def _name_in_call(
+    target: object,
+    frame: FrameType | None,
+    library: FrameType | None,
+    part: Callable[[ast.Call], ast.expr],
+) -> str:
     if frame is None:
         return ""
     known = _global_name(target, frame)
     if known or library is not None:
         return known
     call = call_under_way(frame)
-    word = _word(_called(call), frame) if call is not None else ""
+    word = _word(part(call), frame) if call is not None else ""
     return word or next(_held_by_globals(target, frame), "")
 
 

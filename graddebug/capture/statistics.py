@@ -77,7 +77,7 @@ class StepMeasure:
     ``scale`` is the loss scale that a fused optimizer will divide the gradients by; 1 without one.
     """
 
-    def __init__(self, statistics: StepStatistics, gradients: Measure, scale: float) -> None:
+    def __init__(self, statistics: StepStatistics, gradients: Measure, scale: Numbers) -> None:
         self._statistics = statistics
         self._members = gradients.members
         self._weights = Sample(self._tensors())
@@ -93,11 +93,12 @@ class StepMeasure:
     def _fill(self) -> None:
         sample, members = self._gradients.sample, self._members
         layout, numbers = sample.layout, sample.numbers
+        scale = self._scale.values[0]
         self._statistics.put(
             members,
-            grad_norm=self._gradients.norms.values / self._scale,
-            grad_absmax=layout.maxima(np.abs(numbers)) / self._scale,
-            grad_mean=layout.sums(numbers) / layout.counts / self._scale,
+            grad_norm=self._gradients.norms.values / scale,
+            grad_absmax=layout.maxima(np.abs(numbers)) / scale,
+            grad_mean=layout.sums(numbers) / layout.counts / scale,
             grad_zero_share=layout.sums(numbers == 0) / layout.counts,
             grad_nonfinite=self._nonfinite,
             weight_norm=self._norms.values,

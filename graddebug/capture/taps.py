@@ -15,13 +15,16 @@ import functools
 import os
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.amp.grad_scaler import GradScaler
 from torch.nn.modules import module as nn_module
 from torch.nn.utils import clip_grad
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from graddebug.capture import underscored
@@ -105,6 +108,16 @@ def _install(listeners: _Listeners) -> None:
     hooks.keep(register_optimizer_step_post_hook(_after_step))
     for make, owner, name, *aliases in _WRAPPED:
         hooks.replace(owner, name, functools.partial(make, listeners), *aliases)
+    for make, base, method in _WRAPPED_WITH_SUBCLASSES:
+        for kind in _family(base):
+            hooks.replace(kind, method, functools.partial(make, listeners))
+
+
+def _family(base: type[Any]) -> Iterator[type[Any]]:
+    """A class and all classes below it."""
+    yield base
+    for kind in base.__subclasses__():
+        yield from _family(kind)
 
 
 # --- hooks ------------------------------------------------------------------------------------
@@ -162,6 +175,7 @@ def _engine(listeners: _Listeners, original: Any) -> Any:
             retain_graph=bool(args[1]),
             create_graph=bool(args[2]),
             accumulates=bool(kwargs.get("accumulate_grad", False)),
+            gradients=tuple(args[0]),
         )
         with ExitStack() as ends:
             for capture in captures:
@@ -266,6 +280,127 @@ def _clip_value(listeners: _Listeners, original: Any) -> Any:
     return clip_grad_value_
 
 
+def _scale(listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def scale(self: GradScaler, *args: Any, **kwargs: Any) -> Any:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling():
+            return original(self, *args, **kwargs)
+        with _call_of(self, "scale") as is_outermost:
+            scaled = original(self, *args, **kwargs)
+            if isinstance(scaled, map):  # of an iterator: made one after another when asked for
+                return map(functools.partial(_tell_scaled, listeners, self), scaled)
+            return _tell_scaled(listeners, self, scaled) if is_outermost else scaled
+
+    return scale
+
+
+def _tell_scaled(listeners: _Listeners, scaler: GradScaler, scaled: Any) -> Any:
+    for capture in listeners.captures:
+        capture.scaled(scaler, scaled)
+    return scaled
+
+
+def _unscale(listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def unscale_(self: GradScaler, optimizer: torch.optim.Optimizer) -> Any:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling():
+            return original(self, optimizer)
+        with _call_of(self, "unscale_") as is_outermost:
+            calls = [(c, c.before_unscale(self, optimizer)) for c in captures if is_outermost]
+            result = original(self, optimizer)
+            for capture, call in calls:
+                if call is not None:
+                    capture.after_unscale(call, self, optimizer)
+            return result
+
+    return unscale_
+
+
+def _scaler_step(listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def step(self: GradScaler, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling():
+            return original(self, optimizer, *args, **kwargs)
+        with _call_of(self, "step") as is_outermost:
+            calls = [(c, c.before_scaler_step(self, optimizer)) for c in captures if is_outermost]
+            try:
+                result = original(self, optimizer, *args, **kwargs)
+            except BaseException:
+                for capture, call in calls:
+                    if call is not None:
+                        capture.scaler_step_failed(call)
+                raise
+            for capture, call in calls:
+                if call is not None:
+                    capture.after_scaler_step(call, self, optimizer)
+            return result
+
+    return step
+
+
+def _scaler_update(listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def update(self: GradScaler, *args: Any, **kwargs: Any) -> Any:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling():
+            return original(self, *args, **kwargs)
+        with _call_of(self, "update") as is_outermost:
+            calls = [(c, c.before_update(self)) for c in captures if is_outermost]
+            result = original(self, *args, **kwargs)
+            given = any(one is not None for one in (*args, *kwargs.values()))
+            for capture, call in calls:
+                if call is not None:
+                    capture.after_update(*call, self, given=given)
+            return result
+
+    return update
+
+
+class _Calls(threading.local):
+    """Calls of scalers under way on this thread, by scaler and method."""
+
+    def __init__(self) -> None:
+        self.open: list[tuple[int, str]] = []
+
+
+_calls = _Calls()
+
+
+@contextmanager
+def _call_of(scaler: GradScaler, method: str) -> Iterator[bool]:
+    """Whether the call is not that of a subclass to the method that it overrides."""
+    call = (id(scaler), method)
+    is_outermost = call not in _calls.open
+    _calls.open.append(call)
+    try:
+        yield is_outermost
+    finally:
+        _calls.open.pop()
+
+
+def _schedule(listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def step(self: LRScheduler, *args: Any, **kwargs: Any) -> Any:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling():
+            return original(self, *args, **kwargs)
+        for capture in captures:
+            capture.before_schedule()
+        failed = True
+        try:
+            result = original(self, *args, **kwargs)
+            failed = False
+            return result
+        finally:
+            for capture in captures:
+                capture.after_schedule(self, failed=failed)
+
+    return step
+
+
 def _swap_tensors(listeners: _Listeners, original: Any) -> Any:
     @functools.wraps(original)
     def swap_tensors(t1: torch.Tensor, t2: torch.Tensor) -> Any:
@@ -304,4 +439,14 @@ _WRAPPED: tuple[tuple[Any, ...], ...] = (
     # torch.compile's wrapper of a module asks this (torch 2.7 to 2.13) to warn of hooks that fire
     # twice; ours bear that.
     (_has_any_global_hook, nn_module, "_has_any_global_hook"),
+)
+
+#: Methods that are wrapped on a class and on each class below it that has its own, some without asking the
+#: one above: `ShardedGradScaler`, `ReduceLROnPlateau`.
+_WRAPPED_WITH_SUBCLASSES: tuple[tuple[Any, type[Any], str], ...] = (
+    (_scale, GradScaler, "scale"),
+    (_unscale, GradScaler, "unscale_"),
+    (_scaler_step, GradScaler, "step"),
+    (_scaler_update, GradScaler, "update"),
+    (_schedule, LRScheduler, "step"),
 )

@@ -140,6 +140,30 @@ def fused_scaler_state(optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
     return getattr(optimizer, "grad_scale", None), getattr(optimizer, "found_inf", None)
 
 
+def scale_of(scaler: torch.amp.GradScaler) -> torch.Tensor | None:
+    """The tensor that holds a scaler's scale; None before its first ``scale()`` and for a disabled one."""
+    return getattr(scaler, "_scale", None)
+
+
+def growth_tracker_of(scaler: torch.amp.GradScaler) -> torch.Tensor | None:
+    """The tensor that counts a scaler's steps without an overflow; None before its first ``scale()``."""
+    return getattr(scaler, "_growth_tracker", None)
+
+
+def found_inf_of(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """What a scaler found in an optimizer's gradients since its last ``update()``: one number a device.
+
+    A disabled scaler has no states at all; asking a ``defaultdict`` by index would make one.
+    """
+    state = getattr(scaler, "_per_optimizer_states", {}).get(id(optimizer)) or {}
+    return list(state.get("found_inf_per_device", {}).values())
+
+
+def is_initial_step(scheduler: torch.optim.lr_scheduler.LRScheduler) -> bool:
+    """Whether the scheduler's constructor sets the first learning rate, by the same ``step()``."""
+    return bool(getattr(scheduler, "_is_initial", False))
+
+
 def accumulate_grad_type() -> type:
     """The Python type of ``AccumulateGrad`` nodes, which is published nowhere."""
     with torch.enable_grad():
