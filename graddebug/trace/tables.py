@@ -13,6 +13,7 @@ from graddebug.trace.dropped import Dropped
 from graddebug.trace.format import Damaged
 from graddebug.trace.interning import Definitions
 from graddebug.trace.lines import Lines
+from graddebug.trace.measured import MeasuredReader
 
 
 class Ending(NamedTuple):
@@ -35,6 +36,8 @@ class Tables:
         self.definitions = Definitions()
         self.findings: dict[str, Finding] = {}
         self.dropped = Dropped()
+        self.nodes = MeasuredReader(rank, layout.NODES)
+        self.modules = MeasuredReader(rank, layout.MODULES)
         self.ending: Ending | None = None
         self._files: list[tuple[Lines, Callable[[dict[str, Any]], None]]] = [
             (Lines(folder / layout.PARAMETERS), self._add_parameter),
@@ -42,6 +45,8 @@ class Tables:
             (Lines(rank / layout.INTERNED), self._define),
             (Lines(folder / layout.FINDINGS), self._add_finding),
             (Lines(rank / layout.DROPPED), self.dropped.learn),
+            (Lines(rank / layout.numbers_lines(layout.NODES)), self.nodes.learn),
+            (Lines(rank / layout.numbers_lines(layout.MODULES)), self.modules.learn),
             (Lines(rank / layout.CLOSED), self._end),
         ]
 
