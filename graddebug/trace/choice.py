@@ -45,10 +45,12 @@ class Choice(Generic[T]):
 
     def measured(self, table: T) -> list[T]:
         """The table if it is kept, else nothing for now: `around` may still ask for it."""
-        sparse = is_sparse(self._measured)
         self._measured += 1
-        if sparse or (self._is_near(table) and self._take_for_trouble()):
+        if is_sparse(self._measured - 1):
             return [table]
+        if self._is_near(table):
+            self._wanted -= 1
+            return [table] if self._counts_for_trouble() else []
         self._before.append(table)
         return []
 
@@ -61,10 +63,6 @@ class Choice(Generic[T]):
 
     def _is_near(self, table: T) -> bool:
         return self._wanted > 0 and abs(table.step - self._trouble) <= WINDOW
-
-    def _take_for_trouble(self) -> bool:
-        self._wanted -= 1
-        return self._counts_for_trouble()
 
     def _counts_for_trouble(self) -> bool:
         sparse = is_sparse(self._in_trouble)

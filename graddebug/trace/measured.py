@@ -34,25 +34,30 @@ class NumbersFile:
         self._lines = Appender(rank / layout.numbers_lines(kind))
         self._size_cap = size_cap
         self._full = False
+        self.lines = 0
 
     def define(self, plain: dict[str, Any]) -> None:
         """Add a line that later tables refer to."""
-        self._lines.write(layout.checked_line(plain))
+        self._write_line(plain)
 
     def append(self, values: Floats, plain: dict[str, Any]) -> None:
         """Add a table of (rows, columns) and what it is."""
-        if self._full or self._numbers.size + values.nbytes > self._size_cap:
+        if self._full or self._numbers.size + self._lines.size + values.nbytes > self._size_cap:
             self._say_full(plain["step"])
             return
         data, at = np.ascontiguousarray(values, dtype="<f4").tobytes(), self._numbers.size
         self._numbers.write(data)
         place = {"at": at, "rows": values.shape[0], "columns": values.shape[1], "data": zlib.crc32(data)}
-        self._lines.write(layout.checked_line({**plain, **place}))
+        self._write_line({**plain, **place})
 
     def _say_full(self, step: int) -> None:
         if not self._full:
             self._full = True
-            self._lines.write(layout.checked_line({"full": step}))
+            self._write_line({"full": step})
+
+    def _write_line(self, plain: dict[str, Any]) -> None:
+        self._lines.write(layout.checked_line(plain))
+        self.lines += 1
 
     def close(self) -> None:
         """Close both files."""
@@ -104,6 +109,10 @@ class MeasuredWriter:
             self._modules.define({"modules": list(table.modules), "dtypes": list(table.dtypes)})
         self._modules.append(table.values, {"step": table.step, "names": names})
 
+    def lines(self) -> dict[str, int]:
+        """How many lines say what the tables of each kind are."""
+        return {layout.NODES: self._nodes.lines, layout.MODULES: self._modules.lines}
+
     def close(self) -> None:
         """Close all files."""
         self._nodes.close()
@@ -148,12 +157,15 @@ class MeasuredReader:
 
     def __init__(self, rank: Path, kind: str) -> None:
         self._path = rank / layout.numbers_file(kind)
+        self.name = layout.numbers_lines(kind)
+        self.lines = 0
         self._written: dict[int, list[Written]] = {}
         self.full: int | None = None
         self.names: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
 
     def learn(self, plain: dict[str, Any]) -> None:
         """Take in a line."""
+        self.lines += 1
         if "full" in plain:
             self.full = _int(plain, "full")
         elif "modules" in plain:

@@ -25,6 +25,8 @@ class Ending(NamedTuple):
     tail_at: int
     tail_length: int
     tail_crc: int
+    nodes: int = 0
+    modules: int = 0
 
 
 class Tables:
@@ -57,7 +59,9 @@ class Tables:
 
     def damages(self) -> Iterator[str]:
         """What is wrong with the files of tables."""
-        return (lines.damage for lines, _ in self._files if lines.damage)
+        yield from (lines.damage for lines, _ in self._files if lines.damage)
+        counts = ((self.nodes, self.ending.nodes), (self.modules, self.ending.modules)) if self.ending else ()
+        yield from (f"{table.name} ends too early" for table, count in counts if table.lines < count)
 
     def damage_of(self, name: str) -> str:
         """Why a file holds fewer lines than the steps need."""
@@ -79,7 +83,8 @@ class Tables:
 
     def _end(self, plain: dict[str, Any]) -> None:
         try:
-            numbers = (plain["steps"], plain["block"], *plain["tail"])
+            measured = (plain.get("nodes", 0), plain.get("modules", 0))
+            numbers = (plain["steps"], plain["block"], *plain["tail"], *measured)
             self.ending = Ending(str(plain["reason"]), *(int(number) for number in numbers))
         except (KeyError, TypeError, ValueError) as error:
             raise Damaged(f"no proper ending: {error}") from None

@@ -266,7 +266,13 @@ class TraceWriter:
                 self._write_finding(finding)
         self._segments.close()
         steps = self._steps.size // layout.STEP.itemsize
-        closed = {"reason": reason, "steps": steps, "block": self._blocks.index, "tail": tail}
+        closed = {
+            "reason": reason,
+            "steps": steps,
+            "block": self._blocks.index,
+            "tail": tail,
+            **self._measured.lines(),
+        }
         layout.write_whole(self._rank / layout.CLOSED, layout.checked_line(closed))
         self._close_files()
 
