@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import networkx
 
+    from graddebug.records import Site
+
 
 @dataclass(frozen=True, slots=True)
 class SavedTensor:
@@ -39,6 +41,7 @@ class GraphNode:
     module whose forward made it, ``shapes`` and ``dtypes`` those of the forward op's outputs (the
     gradients that come in), ``parameter`` the index of the parameter an ``AccumulateGrad`` writes.
     ``next`` are the nodes it sends gradients to, as (node index, which of that node's outputs).
+    ``site`` is the place of the user's line of the forward op in the graph's `BackwardGraph.sites`.
     """
 
     index: int
@@ -49,6 +52,7 @@ class GraphNode:
     parameter: int | None = None
     saved: tuple[SavedTensor, ...] = ()
     next: tuple[tuple[int, int], ...] = ()
+    site: int | None = None
 
     @property
     def saved_bytes(self) -> int:
@@ -60,13 +64,18 @@ class GraphNode:
 class BackwardGraph:
     """All nodes reachable from the roots of one backward, in breadth-first order from the roots.
 
-    ``hash`` names the structure (ops, edges, parameters): shapes are those of the first backward
-    that had it.
+    ``hash`` names the structure (ops, edges, parameters): shapes and lines are those of the first
+    backward that had it. ``sites`` are the user's lines that its nodes' forward ops ran at, each once.
     """
 
     hash: str
     nodes: tuple[GraphNode, ...]
     roots: tuple[int, ...] = (0,)
+    sites: tuple[Site, ...] = ()
+
+    def site_of(self, node: GraphNode) -> Site | None:
+        """The user's line of a node's forward op, where it was noted."""
+        return None if node.site is None else self.sites[node.site]
 
     @property
     def saved_bytes(self) -> int:
@@ -92,6 +101,7 @@ class BackwardGraph:
                 dtypes=node.dtypes,
                 parameter=node.parameter,
                 saved_bytes=node.saved_bytes,
+                site=self.site_of(node),
             )
             graph.add_edges_from((node.index, child) for child, _ in node.next)
         return graph

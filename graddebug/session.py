@@ -32,6 +32,8 @@ from graddebug.graph import BackwardGraph
 from graddebug.records import (
     Event,
     Finding,
+    ModuleTable,
+    NodeTable,
     NotObservable,
     OptimizerInfo,
     ParameterInfo,
@@ -228,6 +230,16 @@ class Recorder:
         self.steps += 1
         if self.writer:
             self._write(lambda writer: writer.commit(record, statistics))
+
+    def nodes(self, table: NodeTable) -> None:
+        """Store the nodes of a measured backward."""
+        if self.writer:
+            self._write(lambda writer: writer.nodes(table))
+
+    def modules(self, table: ModuleTable) -> None:
+        """Store the outputs of modules of a measured step."""
+        if self.writer:
+            self._write(lambda writer: writer.modules(table))
 
     def _found(self, finding: Finding) -> None:
         if self.writer:

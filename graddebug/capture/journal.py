@@ -13,7 +13,16 @@ import numpy as np
 from graddebug.capture.readback import Readback
 from graddebug.capture.statistics import StepStatistics
 from graddebug.graph import BackwardGraph
-from graddebug.records import Event, OptimizerInfo, ParameterInfo, Site, StepEnd, StepRecord
+from graddebug.records import (
+    Event,
+    ModuleTable,
+    NodeTable,
+    OptimizerInfo,
+    ParameterInfo,
+    Site,
+    StepEnd,
+    StepRecord,
+)
 
 #: Events held back at most before they are passed on without waiting for the step's end.
 HELD_BACK = 256
@@ -38,6 +47,12 @@ class Observer(Protocol):
         self, record: StepRecord, statistics: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None
     ) -> None:
         """A step is over."""
+
+    def nodes(self, table: NodeTable) -> None:
+        """The nodes of a backward were measured."""
+
+    def modules(self, table: ModuleTable) -> None:
+        """The outputs of modules were measured in a step."""
 
 
 class Journal:

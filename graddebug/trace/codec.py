@@ -268,4 +268,7 @@ def decode_graph(plain: object) -> BackwardGraph:
         raise Damaged("an edge of the graph leads to no node")
     if any(node.index != place for place, node in enumerate(graph.nodes)):
         raise Damaged("the nodes of the graph are out of order")
+    sites = range(len(graph.sites))
+    if not all(node.site is None or node.site in sites for node in graph.nodes):
+        raise Damaged("a node of the graph names no line")
     return graph

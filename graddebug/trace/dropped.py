@@ -35,9 +35,10 @@ class Dropped:
         except (KeyError, TypeError, ValueError) as error:
             raise Damaged(f"a line about what was dropped lacks {error}") from None
 
-    def sentence(self) -> str | None:
-        """What is gone, for people; None if nothing is."""
-        parts = [part for part in (self._statistics(), self._events()) if part]
+    def sentence(self, *, tables: int | None = None) -> str | None:
+        """What is gone, for people; None if nothing is. ``tables`` is the step that no table fitted from."""
+        full = "" if tables is None else f"has no more tables of nodes or modules from step {tables:,}"
+        parts = [part for part in (self._statistics(), self._events(), full) if part]
         return f"to stay below its size cap the recording {' and '.join(parts)}" if parts else None
 
     def _statistics(self) -> str:

@@ -30,6 +30,8 @@ STEPS = "steps.bin"
 INTERNED = "interned.jsonl"
 CLOSED = "closed.json"
 DROPPED = "dropped.jsonl"
+NODES = "nodes"
+MODULES = "modules"
 
 #: One commit record a step. ``check`` is the CRC-32 of every byte of the file before it.
 #: ``graph``, ``segment`` and ``block`` are -1 where the step has none; see `HAS_LOSS`, `HAS_SCALE`.
@@ -102,6 +104,16 @@ def events_file(block: int) -> str:
 def hot_file(segment: int) -> str:
     """Name of a segment that is still being written, row by row."""
     return f"hot-{segment:06d}.npy"
+
+
+def numbers_file(kind: str) -> str:
+    """Name of the file that holds the numbers of tables measured now and then."""
+    return f"{kind}.bin"
+
+
+def numbers_lines(kind: str) -> str:
+    """Name of the file that says what the tables of `numbers_file` are and where."""
+    return f"{kind}.jsonl"
 
 
 def sealed_file(part: str, segment: int, generation: int) -> str:

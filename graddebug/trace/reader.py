@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,8 @@ from graddebug.records import (
     STATISTICS,
     Event,
     Finding,
+    ModuleTable,
+    NodeTable,
     OptimizerInfo,
     ParameterInfo,
     RunInfo,
@@ -127,7 +130,8 @@ class Recording:
     @property
     def dropped(self) -> str | None:
         """A sentence about what the size cap took; None if nothing."""
-        return self._tables.dropped.sentence()
+        full = [table.full for table in (self._tables.nodes, self._tables.modules) if table.full is not None]
+        return self._tables.dropped.sentence(tables=min(full, default=None))
 
     @property
     def first_step(self) -> int | None:
@@ -223,6 +227,33 @@ class Recording:
         for event in events:
             if (first is None or event.step >= first) and (last is None or event.step <= last):
                 yield event
+
+    # --- measured now and then ---
+
+    def node_steps(self) -> list[int]:
+        """Steps of which a backward's table of nodes was kept, in order."""
+        return self._up_to_the_end(self._tables.nodes.steps())
+
+    def nodes(self, step: int) -> list[NodeTable]:
+        """The tables of nodes of a step, one a backward of which it was kept; `TraceError` if damaged."""
+        where = f"a table of nodes of step {step:,}"
+        return self._or_trace_error(lambda: self._tables.nodes.node_tables(step), where)
+
+    def module_steps(self) -> list[int]:
+        """Steps of which the table of modules was kept, in order."""
+        return self._up_to_the_end(self._tables.modules.steps())
+
+    def modules(self, step: int) -> ModuleTable | None:
+        """The table of modules of a step, None if none was kept; `TraceError` if damaged."""
+        where = f"the table of modules of step {step:,}"
+        return self._or_trace_error(lambda: self._tables.modules.module_table(step), where)
+
+    def _up_to_the_end(self, steps: list[int]) -> list[int]:
+        """Steps that are part of the recording: committed ones, and what follows them before a proper end."""
+        if self._tables.ending is not None and not self.cut:
+            return steps
+        last = self.last_step
+        return [] if last is None else steps[: bisect_right(steps, last)]
 
     # --- statistics ---
 

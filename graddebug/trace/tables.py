@@ -13,6 +13,7 @@ from graddebug.trace.dropped import Dropped
 from graddebug.trace.format import Damaged
 from graddebug.trace.interning import Definitions
 from graddebug.trace.lines import Lines
+from graddebug.trace.measured import MeasuredReader
 
 
 class Ending(NamedTuple):
@@ -24,6 +25,8 @@ class Ending(NamedTuple):
     tail_at: int
     tail_length: int
     tail_crc: int
+    nodes: int = 0
+    modules: int = 0
 
 
 class Tables:
@@ -35,6 +38,8 @@ class Tables:
         self.definitions = Definitions()
         self.findings: dict[str, Finding] = {}
         self.dropped = Dropped()
+        self.nodes = MeasuredReader(rank, layout.NODES)
+        self.modules = MeasuredReader(rank, layout.MODULES)
         self.ending: Ending | None = None
         self._files: list[tuple[Lines, Callable[[dict[str, Any]], None]]] = [
             (Lines(folder / layout.PARAMETERS), self._add_parameter),
@@ -42,6 +47,8 @@ class Tables:
             (Lines(rank / layout.INTERNED), self._define),
             (Lines(folder / layout.FINDINGS), self._add_finding),
             (Lines(rank / layout.DROPPED), self.dropped.learn),
+            (Lines(rank / layout.numbers_lines(layout.NODES)), self.nodes.learn),
+            (Lines(rank / layout.numbers_lines(layout.MODULES)), self.modules.learn),
             (Lines(rank / layout.CLOSED), self._end),
         ]
 
@@ -52,7 +59,9 @@ class Tables:
 
     def damages(self) -> Iterator[str]:
         """What is wrong with the files of tables."""
-        return (lines.damage for lines, _ in self._files if lines.damage)
+        yield from (lines.damage for lines, _ in self._files if lines.damage)
+        counts = ((self.nodes, self.ending.nodes), (self.modules, self.ending.modules)) if self.ending else ()
+        yield from (f"{table.name} ends too early" for table, count in counts if table.lines < count)
 
     def damage_of(self, name: str) -> str:
         """Why a file holds fewer lines than the steps need."""
@@ -74,7 +83,8 @@ class Tables:
 
     def _end(self, plain: dict[str, Any]) -> None:
         try:
-            numbers = (plain["steps"], plain["block"], *plain["tail"])
+            measured = (plain.get("nodes", 0), plain.get("modules", 0))
+            numbers = (plain["steps"], plain["block"], *plain["tail"], *measured)
             self.ending = Ending(str(plain["reason"]), *(int(number) for number in numbers))
         except (KeyError, TypeError, ValueError) as error:
             raise Damaged(f"no proper ending: {error}") from None

@@ -22,6 +22,9 @@ from graddebug.records import (
     STATISTICS,
     Event,
     Finding,
+    ModuleTable,
+    NodeTable,
+    Nonfinite,
     OptimizerInfo,
     ParameterInfo,
     RunInfo,
@@ -32,6 +35,7 @@ from graddebug.trace.appending import Appender, EventBlocks
 from graddebug.trace.codec import FINDING, OPTIMIZER, PARAMETER, RUN, encode_graph
 from graddebug.trace.events import EventEncoder, Interning
 from graddebug.trace.interning import Interner
+from graddebug.trace.measured import MeasuredWriter
 from graddebug.trace.retention import Retention
 from graddebug.trace.segments import Place, SegmentWriter
 
@@ -115,6 +119,7 @@ class TraceWriter:
         self._blocks = EventBlocks(
             rank, block_bytes=self._retention.block_bytes, after_block=self._retention.new_block
         )
+        self._measured = MeasuredWriter(rank, size_cap=size_cap)
         self._interner = interner = Interner(self._interned.write)
         self._encoder = EventEncoder(Interning(interner.site, interner.parameters, interner.form))
 
@@ -147,6 +152,28 @@ class TraceWriter:
         """Take an event; it is stored by the next `commit`."""
         if self._open:
             self._pending.append(event)
+            if isinstance(event, Nonfinite):
+                self._trouble(event.step)
+
+    @_while_open
+    def nodes(self, table: NodeTable) -> None:
+        """Take the nodes of a measured backward: not every table is kept, see `choice`.
+
+        `ValueError` for a table that is not (nodes, `NODE_STATISTICS`).
+        """
+        self._measured.nodes(table)
+
+    @_while_open
+    def modules(self, table: ModuleTable) -> None:
+        """Take the outputs of modules of a measured step: not every table is kept, see `choice`.
+
+        `ValueError` for a table that is not (modules, `MODULE_STATISTICS`).
+        """
+        self._measured.modules(table)
+
+    @_while_open
+    def _trouble(self, step: int) -> None:
+        self._measured.around(step)
 
     @_while_open
     def finding(self, finding: Finding) -> None:
@@ -159,6 +186,7 @@ class TraceWriter:
         self._findings_file.write(layout.checked_line(FINDING.encode(finding)))
         self._written_findings[finding.id] = finding
         self._retention.around(finding.first_step, finding.last_step)
+        self._measured.around(finding.last_step)
 
     # --- commits ---
 
@@ -238,7 +266,13 @@ class TraceWriter:
                 self._write_finding(finding)
         self._segments.close()
         steps = self._steps.size // layout.STEP.itemsize
-        closed = {"reason": reason, "steps": steps, "block": self._blocks.index, "tail": tail}
+        closed = {
+            "reason": reason,
+            "steps": steps,
+            "block": self._blocks.index,
+            "tail": tail,
+            **self._measured.lines(),
+        }
         layout.write_whole(self._rank / layout.CLOSED, layout.checked_line(closed))
         self._close_files()
 
@@ -247,9 +281,9 @@ class TraceWriter:
         for file in self._files():
             file.close()
 
-    def _files(self) -> tuple[Appender | EventBlocks, ...]:
+    def _files(self) -> tuple[Appender | EventBlocks | MeasuredWriter, ...]:
         definitions = (self._parameters, self._optimizers, self._findings_file, self._interned)
-        return (*definitions, self._steps, self._blocks)
+        return (*definitions, self._steps, self._blocks, self._measured)
 
     def may_write(self) -> bool:
         """Whether calls store anything: not after `close` or a write error, nor in a forked child."""

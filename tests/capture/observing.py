@@ -16,7 +16,15 @@ from graddebug.capture.capture import Capture
 from graddebug.capture.context import Subjects
 from graddebug.capture.taps import close_taps, open_taps
 from graddebug.graph import BackwardGraph
-from graddebug.records import STATISTICS, Event, OptimizerInfo, ParameterInfo, StepRecord
+from graddebug.records import (
+    STATISTICS,
+    Event,
+    ModuleTable,
+    NodeTable,
+    OptimizerInfo,
+    ParameterInfo,
+    StepRecord,
+)
 
 _E = TypeVar("_E", bound=Event)
 Table = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -32,6 +40,8 @@ class Seen:
     events: list[Event] = field(default_factory=list)
     steps: list[StepRecord] = field(default_factory=list)
     tables: list[Table | None] = field(default_factory=list)
+    node_tables: list[NodeTable] = field(default_factory=list)
+    module_tables: list[ModuleTable] = field(default_factory=list)
     capture: Capture | None = None
 
     def parameter(self, info: ParameterInfo) -> None:
@@ -49,6 +59,12 @@ class Seen:
     def step(self, record: StepRecord, statistics: Table | None) -> None:
         self.steps.append(record)
         self.tables.append(statistics)
+
+    def nodes(self, table: NodeTable) -> None:
+        self.node_tables.append(table)
+
+    def modules(self, table: ModuleTable) -> None:
+        self.module_tables.append(table)
 
     def of(self, kind: type[_E]) -> list[_E]:
         """All events of one kind, in program order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ import numpy.typing as npt
 
 from graddebug.graph import BackwardGraph, GraphNode, SavedTensor
 from graddebug.records import (
+    MODULE_STATISTICS,
+    NODE_STATISTICS,
     STATISTICS,
     Backward,
     Event,
     Finding,
     GradientsCleared,
+    ModuleTable,
+    NodeTable,
     OptimizerInfo,
     OptimizerStep,
     ParameterInfo,
@@ -59,6 +64,29 @@ def table_of(step: int, parameters: int = 2) -> npt.NDArray[np.float32]:
     return (step * 1000 + places).reshape(parameters, len(STATISTICS))
 
 
+def nodes_of(step: int, rows: int = 2) -> NodeTable:
+    """A table of nodes that differs at every place and step."""
+    values = (
+        np.arange(rows * len(NODE_STATISTICS), dtype=np.float32).reshape(rows, len(NODE_STATISTICS))
+        + step * 100
+    )
+    return NodeTable(step=step, backward=step * 3, graph=GRAPH.hash, scale=float("inf"), values=values)
+
+
+def modules_of(step: int) -> ModuleTable:
+    """A table of modules that differs at every place and step."""
+    values = np.arange(2 * len(MODULE_STATISTICS), dtype=np.float32).reshape(2, -1) + step * 100
+    return ModuleTable(step=step, modules=("fc", "head"), dtypes=("float16", "float32"), values=values)
+
+
+def same(one: NodeTable | ModuleTable, other: NodeTable | ModuleTable) -> bool:
+    """Whether two tables are equal in every field."""
+    return type(one) is type(other) and all(
+        np.array_equal(getattr(one, field.name), getattr(other, field.name))
+        for field in dataclasses.fields(one)
+    )
+
+
 def finding(count: int = 1, **changes: object) -> Finding:
     """A finding with a count."""
     fields: dict[str, object] = {
@@ -93,6 +121,13 @@ class SmallRun:
         """Add parameters from an index on."""
         for index in range(start, start + count):
             self.writer.parameter(ParameterInfo(index=index, name=f"p{index}", shape=(2, 2), dtype="float32"))
+
+    def measured(self, *steps: int) -> SmallRun:
+        """Measure a backward and the modules of so many steps."""
+        for step in steps:
+            self.writer.nodes(nodes_of(step))
+            self.writer.modules(modules_of(step))
+        return self
 
     def steps(self, count: int, parameters: int = 2) -> SmallRun:
         """Commit so many more steps."""

@@ -10,7 +10,7 @@ from graddebug.records import ParameterInfo, RunInfo, Severity
 from graddebug.trace import codec
 from graddebug.trace.codec import FINDING, PARAMETER, RUN, from_ranges, ranges
 from graddebug.trace.format import Damaged, compact, parse
-from tests.trace.small_run import GRAPH, INFO, finding
+from tests.trace.small_run import BACKWARD, GRAPH, INFO, STEP, finding
 
 
 def through_json(plain: object) -> Any:
@@ -53,6 +53,23 @@ def test_edge_to_nowhere_is_damage() -> None:
     """A graph whose edge leads to no node is refused before anyone walks it."""
     graph = BackwardGraph("00", (GraphNode(index=0, op="Add", next=((7, 0),)),))
     with pytest.raises(Damaged, match="no node"):
+        codec.decode_graph(codec.encode_graph(graph))
+
+
+def test_lines_of_nodes_come_back() -> None:
+    """A line is stored once and named by its nodes."""
+    nodes = (GraphNode(index=0, op="Log", site=1), GraphNode(index=1, op="Add"))
+    graph = BackwardGraph("00", nodes, sites=(BACKWARD, STEP))
+    found = codec.decode_graph(through_json(codec.encode_graph(graph)))
+    assert found == graph
+    assert [found.site_of(node) for node in found.nodes] == [STEP, None]
+
+
+@pytest.mark.parametrize("site", [-1, 1])
+def test_line_that_is_not_there(site: int) -> None:
+    """A node that names a line which the graph does not hold is refused."""
+    graph = BackwardGraph("00", (GraphNode(index=0, op="Add", site=site),), sites=(STEP,))
+    with pytest.raises(Damaged, match="names no line"):
         codec.decode_graph(codec.encode_graph(graph))
 
 

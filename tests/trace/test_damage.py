@@ -12,7 +12,16 @@ import pytest
 from graddebug.errors import TraceError
 from graddebug.trace import Recording, segments
 from graddebug.trace import format as layout
-from tests.trace.small_run import SmallRun, events_of, finding, record_of, table_of
+from tests.trace.small_run import (
+    SmallRun,
+    events_of,
+    finding,
+    modules_of,
+    nodes_of,
+    record_of,
+    same,
+    table_of,
+)
 
 STEPS = 30
 FILES = [
@@ -27,6 +36,10 @@ FILES = [
     "rank00000/seg-000000-0.npy",
     "rank00000/sum-000000-0.npy",
     "rank00000/lod-000000-0.npy",
+    "rank00000/nodes.bin",
+    "rank00000/nodes.jsonl",
+    "rank00000/modules.bin",
+    "rank00000/modules.jsonl",
 ]
 ENDS = {
     "killed": ["rank00000/hot-000001.npy"],
@@ -41,7 +54,7 @@ def run(small_run: Callable[..., SmallRun], monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(segments, "ROWS_AT_MOST", 16)
     run = small_run()
     run.writer.finding(finding())
-    run.steps(STEPS)
+    run.measured(*range(STEPS)).steps(STEPS)
     for thread in threading.enumerate():
         if thread.name == "graddebug-seal":
             thread.join()
@@ -72,6 +85,7 @@ def check(folder: Path) -> int:
     # A run that was killed may have ended after any of its steps.
     assert len(recording) == STEPS or recording.cut or recording.closed is None
     check_statistics(recording)
+    check_tables(recording)
     return len(recording)
 
 
@@ -84,6 +98,19 @@ def check_statistics(recording: Recording) -> None:
         assert values.tolist() == [table_of(step)[0, 0] for step in steps]
     except (TraceError, IndexError):
         return
+
+
+def check_tables(recording: Recording) -> None:
+    """What is read of nodes and modules is right, and missing ones are told of or refused."""
+    assert recording.node_steps() == list(range(len(recording.node_steps())))
+    assert len(recording.node_steps()) == len(recording) or recording.cut or recording.closed is None
+    for step in range(len(recording)):
+        with suppress(TraceError):
+            for nodes in recording.nodes(step):
+                assert same(nodes, nodes_of(step))
+        with suppress(TraceError):
+            modules = recording.modules(step)
+            assert modules is None or same(modules, modules_of(step))
 
 
 def finish(run: SmallRun, end: str) -> None:
