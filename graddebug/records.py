@@ -616,10 +616,10 @@ class Nonfinite(Event):
 
     ``backward`` is that event's order. ``origins`` are where the bad numbers were born, the first one
     first; empty when nothing was measured (``captured`` False), and then ``params`` (non-finite) and
-    ``healthy`` (written and finite) are all there is to say: the bad number was born on the way from
-    the loss to the first of ``params`` that is not on the way to one of ``healthy``. ``frontier``
-    are the indices of the graph's nodes between which it must have been born. ``loss`` is the root's value,
-    ``scale`` the loss scale (None: not scaled), ``torch`` its version.
+    ``healthy`` (written and finite) are all that is known. Then ``between`` narrows it down: one entry
+    with operands is the first op of which something saved was not finite; one or two without are the
+    nodes at or between which (from the loss on) it was born; more are several such places. ``loss`` is the
+    root's value, ``scale`` the loss scale (None: not scaled), ``torch`` its version.
     """
 
     kind: ClassVar[str] = "nonfinite"
@@ -629,7 +629,7 @@ class Nonfinite(Event):
     params: ParameterSet = ()
     healthy: ParameterSet = ()
     captured: bool = False
-    frontier: tuple[int, ...] = ()
+    between: tuple[Origin, ...] = ()
     loss: float | None = None
     scale: float | None = None
     torch: str = ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,20 @@ from graddebug.capture import underscored
 from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, OpenBackward
-from graddebug.capture.graph import root_nodes, walk
+from graddebug.capture.graph import Walk, root_nodes, structure_key, walk
+from graddebug.capture.nonfinite import Found, Nonfinites, Watched
 from graddebug.capture.optimizers import Optimizers
 from graddebug.capture.readback import Numbers
 from graddebug.capture.scalers import Scalers
-from graddebug.records import Backward, GradientsCleared, ParameterSet
+from graddebug.records import (
+    Backward,
+    Event,
+    GradientsCleared,
+    ModuleTable,
+    NodeTable,
+    Nonfinite,
+    ParameterSet,
+)
 
 
 @dataclass(slots=True)
@@ -35,12 +46,19 @@ class BackwardCall:
 class Ticket:
     """One backward of one watch, from its begin to its end."""
 
-    __slots__ = ("fields", "loss", "open")
+    __slots__ = ("fields", "loss", "open", "watched")
 
-    def __init__(self, open_backward: OpenBackward, fields: dict[str, Any], loss: Numbers | None) -> None:
+    def __init__(
+        self,
+        open_backward: OpenBackward,
+        fields: dict[str, Any],
+        loss: Numbers | None,
+        watched: Watched | None = None,
+    ) -> None:
         self.open = open_backward
         self.fields = fields
         self.loss = loss
+        self.watched = watched
 
 
 class Backwards:
@@ -53,6 +71,9 @@ class Backwards:
         self._optimizers = optimizers
         optimizers.report_written = self.report_written
         self._tickets: list[Ticket] = []
+        self._nonfinites = Nonfinites(
+            context.measuring, context.graphs, context.intervals, context.table.index
+        )
 
     def begin(self, call: BackwardCall) -> Ticket | None:
         """A backward is about to run; None if it does not concern this watch."""
@@ -75,17 +96,37 @@ class Backwards:
             "autocast": _autocast(call.roots),
         }
         scales = self._scalers.by_hand(root_nodes(call.roots), call.gradients)
-        ticket = Ticket(OpenBackward(stamp["order"], threading.get_ident(), scales=scales), fields, None)
+        watched = self._watch_grad(call)
+        opened = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
+        ticket = Ticket(opened, fields, None, watched)
         context.differentiations.append(ticket.open)
         return ticket
+
+    def _watch_grad(self, call: BackwardCall) -> Watched | None:
+        if not self._context.measuring.on:
+            return None
+        seen = walk(root_nodes(call.roots), self._context.table.index)
+        return self._nonfinites.begin(seen, structure_key(seen), None, None)
 
     def _end_grad(self, ticket: Ticket, *, failed: bool) -> None:
         self._context.differentiations.remove(ticket.open)
         forwards = tuple(dict.fromkeys(ticket.open.forwards))
         fields, scales = ticket.fields, dict(ticket.open.scales)
-        self._context.journal.add(
-            lambda: (Backward(**fields, **_scaled(scales), forwards=forwards, failed=failed),)
-        )
+        found = self._nonfinites.end(ticket.watched, (), ()) if ticket.watched else Found()
+        self._let_go(ticket)
+        stamp = self._context.journal.stamp(fields["site"])
+
+        def make() -> Iterator[Event]:
+            yield Backward(**fields, **_scaled(scales), forwards=forwards, failed=failed)
+            if found.origins:
+                yield Nonfinite(**stamp, backward=fields["order"], **_told(found))
+
+        self._context.journal.add(make)
+
+    def _let_go(self, ticket: Ticket) -> None:
+        watched, ticket.watched = ticket.watched, None
+        if watched is not None and watched.measure is not None:
+            self._context.measuring.backward_over(watched.measure)
 
     def _begin_accumulating(self, call: BackwardCall) -> Ticket | None:
         context, site = self._context, self._context.sites.here()
@@ -110,7 +151,8 @@ class Backwards:
         self._mark_time(reached, site, nested=parent is not None or bool(context.steps))
         self._look_before(site, parent)
         stamp = context.journal.stamp(site)
-        graph = context.graphs.hash_of(seen, context.table.index, context.intervals) if nodes else None
+        key = structure_key(seen)
+        graph = self._graph(seen, key) if nodes else None
         fields = stamp | {
             "reached": context.table.intern(reached),
             "other_leaves": strangers if nodes else 0,
@@ -126,13 +168,21 @@ class Backwards:
         }
         scales = self._scalers.by_hand(nodes, call.gradients)
         open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
-        ticket = Ticket(open_backward, fields, self._loss(call, parent))
+        loss = self._loss(call, parent)
+        ticket = Ticket(open_backward, fields, loss)
+        if nodes:
+            ticket.watched = self._nonfinites.begin(seen, key, graph, _known(loss, call))
         context.backwards.append(ticket.open)
         context.journal.happened = True
         self._tickets.append(ticket)
         if parent is None:
             context.journal.graph = graph
         return ticket
+
+    def _graph(self, seen: Walk, key: int) -> str | None:
+        context = self._context
+        lines = context.measuring.ops.sites_of
+        return context.graphs.hash_of(seen, key, context.table.index, context.intervals, lines)
 
     def _enclosing(self) -> OpenBackward | None:
         """The backward this one runs inside of: a checkpoint that recomputes, a hook."""
@@ -173,6 +223,13 @@ class Backwards:
             return
         context.backwards.remove(ticket.open)
         self._tickets.remove(ticket)
+        try:
+            self._end(ticket, failed=failed)
+        finally:
+            self._let_go(ticket)
+
+    def _end(self, ticket: Ticket, *, failed: bool) -> None:
+        context = self._context
         changed = context.state.look()
         written = ticket.open.written + self._wrote(changed)
         if written or not ticket.open.reported:
@@ -205,29 +262,74 @@ class Backwards:
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []
         in_eval = self._through_eval(forwards, members)
         fields, loss, scales = ticket.fields, ticket.loss, dict(ticket.open.scales)
+        found = self._found(ticket, written, norms)
         if scales:
             context.journal.scale = lambda: _scaled(scales)["scale"]
         if ticket.open.reported:  # a later part of the same backward is an event of its own
             stamp = context.journal.stamp(fields["site"])
             fields = fields | stamp
         ticket.open.reported = True
+        stamps = [context.journal.stamp(fields["site"]) for _ in range(1 + len(found.events))]
+        outputs = context.measuring.outputs.take(0) if fields["parent"] is None else None
 
-        def make() -> tuple[Backward]:
+        def make() -> Iterator[Event]:
             bad = [written[place] for place in np.flatnonzero(~np.isfinite(norms.values))]
-            return (
-                Backward(
-                    **fields,
-                    written=members,
-                    nonfinite=context.table.intern(bad),
-                    written_in_eval=in_eval,
-                    loss=_number(loss) if loss is not None else None,
-                    forwards=forwards,
-                    failed=failed,
-                    **_scaled(scales),
-                ),
+            value, scale = _number(loss) if loss is not None else None, _scaled(scales)
+            yield Backward(
+                **fields,
+                written=members,
+                nonfinite=context.table.intern(bad),
+                written_in_eval=in_eval,
+                loss=value,
+                forwards=forwards,
+                failed=failed,
+                captured=found.measured,
+                **scale,
             )
+            if fields["parent"] is None and (bad or found.origins or not _is_finite(value)):
+                yield Nonfinite(
+                    **stamps[0],
+                    backward=fields["order"],
+                    graph=fields["graph"],
+                    params=context.table.intern(bad),
+                    healthy=context.table.intern(set(members).difference(bad)),
+                    loss=value,
+                    scale=scale["scale"],
+                    **_told(found),
+                )
+            for stamp, (kind, words) in zip(stamps[1:], found.events, strict=True):
+                yield kind(**stamp, backward=fields["order"], **words)
+            self._pass_tables(found.table, outputs, fields, scale["scale"])
 
         context.journal.add(make)
+
+    def _found(self, ticket: Ticket, written: list[int], norms: Numbers) -> Found:
+        """What measuring has shown, asked while the graph is there."""
+        watched = ticket.watched
+        if watched is None:
+            return Found()
+        bad: list[int] = []
+        if not self._context.readback.waiting:
+            bad = [written[place] for place in np.flatnonzero(~np.isfinite(norms.values))]
+        found = self._nonfinites.end(watched, bad, set(written).difference(bad))
+        if self._tickets and ticket.fields["parent"] is not None and found.origins:
+            above = self._tickets[-1].watched
+            if above is not None and above.measure is not None:
+                above.measure.told_inside(found.origins)
+        return found
+
+    def _pass_tables(
+        self,
+        nodes: NodeTable | None,
+        outputs: ModuleTable | None,
+        fields: dict[str, Any],
+        scale: float | None,
+    ) -> None:
+        journal, step = self._context.journal, fields["step"]
+        if nodes is not None:
+            journal.nodes(replace(nodes, step=step, backward=fields["order"], scale=scale or 1.0))
+        if outputs is not None:
+            journal.modules(replace(outputs, step=step))
 
     def _through_eval(self, forwards: tuple[int, ...], members: ParameterSet) -> ParameterSet:
         """Those of ``members`` that belong to a module whose forward ran in eval mode."""
@@ -247,6 +349,24 @@ def _scaled(scales: dict[int, Numbers]) -> dict[str, Any]:
 def _autocast(roots: tuple[Any, ...]) -> str | None:
     root = next((root for root in roots if isinstance(root, torch.Tensor)), None)
     return autocast_dtype(root.device.type) if root is not None else None
+
+
+def _told(found: Found) -> dict[str, Any]:
+    return {
+        "origins": found.origins,
+        "between": found.between,
+        "captured": found.captured,
+        "torch": torch.__version__,
+    }
+
+
+def _known(loss: Numbers | None, call: BackwardCall) -> float | None:
+    """The loss, where it lies on the host."""
+    return _number(loss) if loss is not None and call.roots[0].is_cpu else None
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is None or math.isfinite(value)
 
 
 def _number(numbers: Numbers) -> float:

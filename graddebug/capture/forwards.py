@@ -127,11 +127,13 @@ class Forwards:
 
     def leave(self, module: nn.Module, output: object) -> None:
         """A module's forward ended; ``output`` is None when it raised."""
-        calls = self._calls
+        calls, measuring = self._calls, self._context.measuring
         while calls.stack:
             entered, begin, outermost = calls.stack.pop()
             if calls.roots:
                 self._ran(entered, begin)
+                if measuring.on and entered is module:
+                    self._measure(module, output)
             calls.roots -= outermost
             if entered is module:
                 if outermost:
@@ -176,6 +178,13 @@ class Forwards:
             self._context.intervals.add(threading.get_ident(), begin, underscored.sequence_number(), path)
         if module not in self._used and torch.is_grad_enabled():
             self._use(module)
+
+    def _measure(self, module: nn.Module, output: object) -> None:
+        """Take numbers of what the module returned, if torch computed it as one: a leaf, or the whole."""
+        path = self._paths.get(module)
+        if path is not None and (not path or not module._modules):
+            for tensor in _tensors(output, depth=1):
+                self._context.measuring.module_ran(path or self._context.table.roots[0].name, tensor)
 
     def _stray(self, module: nn.Module) -> str:
         """A module that ran inside a watched one without being registered in it (or was added later)."""

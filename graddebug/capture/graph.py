@@ -19,6 +19,7 @@ import torch
 from graddebug.capture import underscored
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.graph import BackwardGraph, GraphNode, SavedTensor
+from graddebug.records import Site
 
 ACCUMULATE_GRAD = underscored.accumulate_grad_type()
 
@@ -27,6 +28,10 @@ SAVED_TENSORS = "what nodes save for backward"
 
 #: Seconds that describing new structures may take: a flat allowance, and a share of the time watched.
 DESCRIBE_SECONDS, DESCRIBE_SHARE = 1.0, 0.01
+
+
+#: The user's line of each node, by the nodes' sequence numbers.
+LinesOf = Callable[[Sequence[int]], Sequence[Site | None]]
 
 
 @dataclass(slots=True)
@@ -98,6 +103,8 @@ class GraphCatalogue:
         self._announce = announce
         self._decline = decline
         self._known: dict[int, str] = {}
+        #: Op and module of each node, by the graph's hash.
+        self.described: dict[str, tuple[tuple[str, str], ...]] = {}
         self._spent = 0.0
         self._since = time.monotonic()
 
@@ -107,6 +114,7 @@ class GraphCatalogue:
         key: int,
         parameter_of: Callable[[torch.Tensor], int | None],
         intervals: ModuleIntervals,
+        lines: LinesOf,
     ) -> str | None:
         """The structure's hash, storing the graph the first time; None when it was not described.
 
@@ -123,20 +131,29 @@ class GraphCatalogue:
         if not underscored.SAVED_READABLE:
             self._decline(SAVED_TENSORS, f"torch {torch.__version__} does not show it")
         began = time.monotonic()
-        graph = describe(seen, parameter_of, intervals)
+        graph = describe(seen, parameter_of, intervals, lines)
         self._known[key] = graph.hash
+        self.described[graph.hash] = tuple((node.op, node.module) for node in graph.nodes)
         self._announce(graph)
         self._spent += time.monotonic() - began
         return graph.hash
 
 
 def describe(
-    seen: Walk, parameter_of: Callable[[torch.Tensor], int | None], intervals: ModuleIntervals
+    seen: Walk,
+    parameter_of: Callable[[torch.Tensor], int | None],
+    intervals: ModuleIntervals,
+    lines: LinesOf,
 ) -> BackwardGraph:
     """Everything worth keeping about a graph, as plain values."""
     places = {node: place for place, node in enumerate(seen.nodes)}
     numbers = [underscored.node_sequence_number(node) for node in seen.nodes]
     modules = intervals.place(threading.get_ident(), numbers)
+    at = lines(numbers)
+    sites: dict[Site | None, int] = {}
+    for site in at:
+        if site is not None:
+            sites.setdefault(site, len(sites))
     nodes = []
     for place, node in enumerate(seen.nodes):
         metadata = underscored.gradient_metadata(node)
@@ -146,6 +163,7 @@ def describe(
                 index=place,
                 op=underscored.node_name(node),
                 module=modules[place],
+                site=sites.get(at[place]),
                 shapes=tuple(shape for shape, _ in metadata),
                 dtypes=tuple(dtype for _, dtype in metadata),
                 parameter=parameter_of(node.variable) if is_leaf else None,
@@ -153,7 +171,7 @@ def describe(
                 next=tuple((places[child], slot) for child, slot in node.next_functions if child is not None),
             )
         )
-    return BackwardGraph(_hash(nodes), tuple(nodes), tuple(range(seen.roots)))
+    return BackwardGraph(_hash(nodes), tuple(nodes), tuple(range(seen.roots)), tuple(filter(None, sites)))
 
 
 def saved_tensors(node: Any) -> tuple[SavedTensor, ...]:

@@ -115,6 +115,14 @@ class Journal:
         self.add(lambda: (kind(**stamp, **fields),))
         return int(stamp["order"])
 
+    def nodes(self, table: NodeTable) -> None:
+        """Pass on the numbers of a measured backward's nodes."""
+        self._observer.nodes(table)
+
+    def modules(self, table: ModuleTable) -> None:
+        """Pass on the numbers of a measured forward's modules."""
+        self._observer.modules(table)
+
     def flush(self) -> None:
         """Read what is on its way and pass on all events held back."""
         if not self._held:

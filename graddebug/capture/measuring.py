@@ -49,6 +49,7 @@ class Measuring:
         self._spent = 0.0
         self._troubled = 0
         self._after = 0
+        self._planned = False
         self._plans: dict[int, Plan] = {}
         self.ops = Ops(sites, index_of)
         self.outputs = ModuleOutputs()
@@ -63,7 +64,8 @@ class Measuring:
         return self.on and (self._mode == "always" or not underscored.anything_compiled())
 
     def plan(self) -> None:
-        """A step is over: decide about the next."""
+        """The optimizer has stepped, or the step is over: decide about the next forward and backward."""
+        self._planned = True
         if self._mode == "auto":
             elapsed = time.perf_counter() - self._began
             self.on = self._after > 0 or self._spent <= BUDGET * elapsed
@@ -73,7 +75,9 @@ class Measuring:
         self.ops.forget_old(trouble=self.trouble)
         self._after = max(0, self._after - 1)
         self.trouble = False
-        self.plan()
+        if not self._planned:  # what the next forward went by holds for its backward
+            self.plan()
+        self._planned = False
 
     def alarm(self) -> None:
         """Something is wrong: measure the next steps."""
@@ -95,9 +99,7 @@ class Measuring:
         """A module returned this tensor."""
         if self.on and is_readable(output) and output.is_cpu:
             began = time.perf_counter()
-            node = output.grad_fn
-            number = underscored.node_sequence_number(node) if node is not None else None
-            self.outputs.ran(module, output, number)
+            self.outputs.ran(module, output)
             self._spent += time.perf_counter() - began
 
     # --- backward -----------------------------------------------------------------------------------

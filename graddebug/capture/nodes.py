@@ -139,8 +139,14 @@ class NodeMeasure:
         #: Norm of what came into each node over its one edge; nodes into which non-finite numbers came.
         self._came_in: dict[int, float] = {}
         self._bad: set[int] = set()
+        self._told_inside = False
         self._handles = [self.nodes[place].register_hook(_hook(self, place)) for place in plan.hooked]
         self.spent = time.perf_counter() - began
+
+    def told_inside(self, origins: Sequence[Origin]) -> None:
+        """A backward inside the node that is running (a checkpoint's) has told where it went wrong."""
+        self.origins += [replace(origin, node=-1) for origin in origins]
+        self._told_inside = bool(origins)
 
     def detach(self) -> None:
         """Take the hooks off and let the nodes go."""
@@ -188,7 +194,8 @@ class NodeMeasure:
                 self._sample(place, tensor, coming_in, norm)
         norm_in, norm_out = math.nan if norm_in is None else norm_in, math.sqrt(squares)
         self.norms.append((place, norm_in, norm_out))
-        if bad is not None and place not in self._bad and len(self.origins) < ORIGINS:
+        inside, self._told_inside = self._told_inside, False
+        if bad is not None and place not in self._bad and not inside and len(self.origins) < ORIGINS:
             self.origins.append(self._origin(place, "backward", bad, coming_in, norm_in))
         elif norm_out > norm_in * self.worst.ratio and norm_in > 0 and norm_out < math.inf:
             origin = self._origin(place, "backward", going_out[0], coming_in, norm_in)

@@ -36,7 +36,7 @@ MOVES = frozenset(
     (
         *("view", "reshape", "transpose", "permute", "t", "unsqueeze", "squeeze", "contiguous", "expand"),
         *("split", "chunk", "__getitem__", "flatten", "unflatten", "view_as", "expand_as", "swapaxes"),
-        *("movedim", "narrow", "select", "unbind", "clone", "backward", "grad", "reshape_as"),
+        *("movedim", "narrow", "select", "unbind", "clone", "backward", "reshape_as"),
     )
 )
 

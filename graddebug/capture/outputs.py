@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from graddebug.capture import underscored
 from graddebug.capture.half import HALF
 from graddebug.capture.norms import norm_of
 from graddebug.capture.operands import dtype_name, is_finite
@@ -21,6 +22,7 @@ class _Row:
     absmax: float
     headroom: float
     nonfinite: bool
+    op: str
     number: int | None
 
 
@@ -30,12 +32,13 @@ class ModuleOutputs:
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
 
-    def ran(self, module: str, output: torch.Tensor, number: int | None) -> None:
-        """A module returned a tensor on the CPU; ``number`` is its node's sequence number."""
+    def ran(self, module: str, output: torch.Tensor) -> None:
+        """A module returned a tensor on the CPU."""
         norm = norm_of(output)
         known = self._rows.get(module)
         if known is not None and norm <= known.norm:
             return
+        node = output.grad_fn
         half = output.dtype in HALF and bool(output.numel())
         absmax = float(output.detach().abs().max()) if half else math.nan
         self._rows[module] = _Row(
@@ -44,15 +47,16 @@ class ModuleOutputs:
             absmax=absmax,
             headroom=_headroom(absmax, output.dtype) if half else math.nan,
             nonfinite=not math.isfinite(norm) and not is_finite(output),
-            number=number,
+            op=underscored.node_name(node) if node is not None else "",
+            number=underscored.node_sequence_number(node) if node is not None else None,
         )
 
-    def largest(self, dtype: torch.dtype) -> tuple[str, float, int | None] | None:
-        """The module whose finite output of this dtype was largest, that value, and its node's number."""
+    def largest(self, dtype: torch.dtype) -> tuple[str, float, str, int | None] | None:
+        """The module whose finite output of this dtype was largest: value, op and number of its node."""
         name = str(dtype).removeprefix("torch.")
         rows = [(m, r) for m, r in self._rows.items() if r.dtype == name and math.isfinite(r.absmax)]
         module, row = max(rows, key=lambda item: item[1].absmax, default=("", None))
-        return (module, row.absmax, row.number) if row is not None else None
+        return (module, row.absmax, row.op, row.number) if row is not None else None
 
     def take(self, step: int) -> ModuleTable | None:
         """The table of the step, and an empty one for the next; None if nothing was measured."""

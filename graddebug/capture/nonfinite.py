@@ -1,0 +1,202 @@
+"""What is told of a backward in whose loss or gradients NaN or inf showed up, and of its measured numbers."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graddebug.capture import underscored
+from graddebug.capture.examine import first_bad
+from graddebug.capture.frontier import frontier
+from graddebug.capture.graph import GraphCatalogue, Walk
+from graddebug.capture.half import HALF
+from graddebug.capture.measuring import Measuring
+from graddebug.capture.modules import ModuleIntervals
+from graddebug.capture.nodes import NodeMeasure
+from graddebug.capture.operands import IndexOf
+from graddebug.records import Amplified, Event, HalfMeasured, NodeTable, Origin
+
+#: What makes an event of its fields.
+Making = Callable[..., Event]
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is kept of a backward from its begin to its end."""
+
+    structure: list[Any]
+    graph: str | None
+    measure: NodeMeasure | None
+    lost: bool = False
+    forward: Origin | None = None
+    nearby: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a measured backward showed, as plain values: the graph is gone by now."""
+
+    origins: tuple[Origin, ...] = ()
+    between: tuple[Origin, ...] = ()
+    measured: bool = False
+    captured: bool = False
+    events: tuple[tuple[Making, dict[str, Any]], ...] = ()
+    table: NodeTable | None = None
+
+
+class Nonfinites:
+    """Begins and ends the measuring of each backward."""
+
+    def __init__(
+        self,
+        measuring: Measuring,
+        graphs: GraphCatalogue,
+        intervals: ModuleIntervals,
+        index_of: IndexOf,
+    ) -> None:
+        self._measuring = measuring
+        self._graphs = graphs
+        self._intervals = intervals
+        self._index_of = index_of
+
+    def begin(self, seen: Walk, key: int, graph: str | None, loss: float | None) -> Watched:
+        """A backward is about to run; ``loss`` is its value if that is known without waiting."""
+        watched = Watched(seen.structure, graph, self._measuring.backward(seen, key))
+        if loss is not None and not math.isfinite(loss):
+            watched.lost = True
+            self._look_forward(watched, seen, nan=math.isnan(loss))
+        return watched
+
+    def _look_forward(self, watched: Watched, seen: Walk, *, nan: bool) -> None:
+        numbers = {underscored.node_sequence_number(node): place for place, node in enumerate(seen.nodes)}
+        found = self._measuring.ops.origin(numbers, nan=nan)
+        if found is not None:
+            origin, number = found
+            watched.forward = replace(
+                origin, node=numbers[number], module=origin.module or self._modules([number])[0]
+            )
+        else:
+            nearby = first_bad(seen, self._index_of)
+            if nearby is not None:
+                number = underscored.node_sequence_number(seen.nodes[nearby.node])
+                watched.nearby = self._placed(nearby, number)
+
+    def _modules(self, numbers: list[int]) -> list[str]:
+        return self._intervals.place(threading.get_ident(), numbers)
+
+    def _placed(self, origin: Origin, number: int) -> Origin:
+        site = origin.site or self._measuring.ops.sites_of([number])[0]
+        return replace(origin, module=origin.module or self._modules([number])[0], site=site)
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def end(self, watched: Watched, bad: Collection[int], healthy: Collection[int]) -> Found:
+        """A backward is over that wrote these parameters: what was measured."""
+        measure, trouble = watched.measure, bool(bad) or watched.lost
+        if trouble:
+            self._measuring.alarm()
+        if measure is None:
+            return Found(between=self._between(watched, bad, healthy) if trouble else ())
+        origins = self._origins(watched, measure) if trouble or measure.origins else ()
+        between = () if origins or not trouble else self._between(watched, bad, healthy)
+        events = [*self._amplified(measure), *self._half(measure)]
+        return Found(
+            origins=origins,
+            between=between,
+            measured=True,
+            captured=bool(origins),
+            events=tuple(events),
+            table=self._table(watched, measure),
+        )
+
+    def _origins(self, watched: Watched, measure: NodeMeasure) -> tuple[Origin, ...]:
+        if watched.forward is not None:
+            return (watched.forward,)
+        if watched.nearby is not None:  # the backward only hands on what the forward made
+            return ()
+        return tuple(self._complete(measure, origin) for origin in measure.origins)
+
+    def _complete(self, measure: NodeMeasure, origin: Origin) -> Origin:
+        """Add where the op ran, and the mask it lies behind."""
+        if origin.node < 0:
+            return origin  # told by a backward inside this one
+        number = underscored.node_sequence_number(measure.nodes[origin.node])
+        mask = measure.mask_above(origin.node) if origin.born == "backward" else None
+        if mask is not None:
+            node = measure.nodes[mask]
+            site = self._measuring.ops.sites_of([underscored.node_sequence_number(node)])[0]
+            origin = replace(origin, mask_op=underscored.node_name(node), mask_site=site)
+        return self._placed(origin, number)
+
+    def _between(
+        self, watched: Watched, bad: Collection[int], healthy: Collection[int]
+    ) -> tuple[Origin, ...]:
+        """The narrowest that can be said without numbers of the nodes."""
+        if watched.forward is not None:
+            return (watched.forward,)
+        if watched.nearby is not None:
+            return (watched.nearby,)
+        nodes = self._graphs.described.get(watched.graph or "", ())
+        places = frontier(watched.structure, bad, healthy) if bad else ()
+        return tuple(
+            Origin(born="backward", op=nodes[place][0], node=place, module=nodes[place][1])
+            for place in places
+            if place < len(nodes)
+        )
+
+    # --- numbers of a healthy backward ------------------------------------------------------------------
+
+    def _amplified(self, measure: NodeMeasure) -> list[tuple[Making, dict[str, Any]]]:
+        worst = measure.worst
+        if worst.origin is None:
+            return []
+        origin = self._complete(measure, worst.origin)
+        fields = {"ratio": worst.ratio, "norm_in": worst.norm_in, "norm_out": worst.norm_out}
+        return [(Amplified, {**fields, "origins": (origin,)})]
+
+    def _half(self, measure: NodeMeasure) -> list[tuple[Making, dict[str, Any]]]:
+        events: list[tuple[Making, dict[str, Any]]] = []
+        for summary in measure.half.summaries():
+            node = measure.nodes[summary.largest] if summary.largest >= 0 else None
+            place = self._place_of(underscored.node_sequence_number(node)) if node is not None else {}
+            fields: dict[str, Any] = {
+                "what": "gradients",
+                "dtype": summary.dtype,
+                "absmax": summary.absmax,
+                "op": underscored.node_name(node) if node is not None else "",
+                "elements": summary.elements,
+                "zero_share": summary.zeros / max(summary.elements, 1),
+                "subnormal_share": summary.subnormal / max(summary.elements, 1),
+                "flushed_share": summary.flushed / max(summary.nonzero_before, 1),
+                "lowest_exponent": summary.lowest_exponent,
+                "exponents": summary.histogram,
+            }
+            events.append((HalfMeasured, fields | place))
+        return events + self._half_outputs()
+
+    def _half_outputs(self) -> list[tuple[Making, dict[str, Any]]]:
+        events: list[tuple[Making, dict[str, Any]]] = []
+        for dtype in HALF:
+            largest = self._measuring.outputs.largest(dtype)
+            if largest is not None:
+                module, absmax, op, number = largest
+                name = str(dtype).removeprefix("torch.")
+                fields = {"what": "outputs", "dtype": name, "absmax": absmax, "op": op}
+                place = {} if number is None else self._place_of(number)
+                events.append((HalfMeasured, fields | place | {"module": module}))
+        return events
+
+    def _place_of(self, number: int) -> dict[str, Any]:
+        return {
+            "module": self._modules([number])[0],
+            "largest_at": self._measuring.ops.sites_of([number])[0],
+        }
+
+    def _table(self, watched: Watched, measure: NodeMeasure) -> NodeTable | None:
+        if watched.graph is None:
+            return None
+        values = measure.table(len(measure.nodes))
+        return NodeTable(step=0, backward=0, graph=watched.graph, scale=1.0, values=values)
