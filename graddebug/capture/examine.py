@@ -28,6 +28,11 @@ _RESULTS = ("result", "output", "values", "out")
 
 def first_bad(seen: Walk, index_of: IndexOf) -> Origin | None:
     """The first op, in the order of the forward, of which something saved is not finite. CPU only."""
+    for place, node in enumerate(seen.nodes):
+        if isinstance(node, ACCUMULATE_GRAD):
+            leaf: torch.Tensor = node.variable  # type: ignore[attr-defined]
+            if is_readable(leaf) and leaf.is_cpu and not is_finite(leaf):
+                return _leaf(place, leaf, index_of)
     places = [place for place, node in enumerate(seen.nodes) if type(node) is not ACCUMULATE_GRAD]
     numbers = {place: underscored.node_sequence_number(seen.nodes[place]) for place in places}
     for place in sorted(places, key=numbers.__getitem__):
@@ -59,6 +64,21 @@ def _origin(seen: Walk, place: int, name: str, bad: torch.Tensor, index_of: Inde
         numel=found.numel,
         operands=saved_operands(node, index_of),
         parameter=index_of(bad) if born == "weights" else None,
+    )
+
+
+def _leaf(place: int, bad: torch.Tensor, index_of: IndexOf) -> Origin:
+    """A weight, or an input whose gradient is wanted, is not finite."""
+    found, parameter = elements_of(bad), index_of(bad)
+    return Origin(
+        born="data" if parameter is None else "weights",
+        node=place,
+        shape=underscored.shape_of(bad),
+        dtype=dtype_name(bad),
+        nan=found.nan,
+        inf=found.inf,
+        numel=found.numel,
+        parameter=parameter,
     )
 
 

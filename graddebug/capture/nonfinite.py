@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,22 +67,30 @@ class Nonfinites:
         watched = Watched(seen.structure, graph, self._measuring.backward(seen, key))
         if loss is not None and not math.isfinite(loss):
             watched.lost = True
-            self._look_forward(watched, seen, nan=math.isnan(loss))
-        return watched
-
-    def _look_forward(self, watched: Watched, seen: Walk, *, nan: bool) -> None:
-        numbers = {underscored.node_sequence_number(node): place for place, node in enumerate(seen.nodes)}
-        found = self._measuring.ops.origin(numbers, nan=nan)
-        if found is not None:
-            origin, number = found
-            watched.forward = replace(
-                origin, node=numbers[number], module=origin.module or self._modules([number])[0]
-            )
-        else:
-            nearby = first_bad(seen, self._index_of)
+            watched.forward = self._forward(seen.nodes, 0, nan=math.isnan(loss))
+            nearby = None if watched.forward else first_bad(seen, self._index_of)
             if nearby is not None:
                 number = underscored.node_sequence_number(seen.nodes[nearby.node])
                 watched.nearby = self._placed(nearby, number)
+        return watched
+
+    def _forward(self, nodes: Sequence[Any], below: int, *, nan: bool) -> Origin | None:
+        """Where what came into a node of the graph first was NaN (or inf), of what the ops have shown.
+
+        NaN made out of an inf is the doing of the op that made the inf.
+        """
+        numbers = _numbers_below(nodes, below)
+        found = self._measuring.ops.origins(numbers)
+        first = next((one for one in found if not nan or one[0].nan), None)
+        if first is None:
+            return None
+        if any(operand.inf for operand in first[0].operands):
+            inside = _numbers_below(nodes, numbers[first[1]])
+            made = (one for one in found if one[1] in inside and one[0].born != "data")
+            first = next(made, first)
+        origin, number = first
+        module = origin.module or self._modules([number])[0]
+        return replace(origin, node=numbers[number], module=module)
 
     def _modules(self, numbers: list[int]) -> list[str]:
         return self._intervals.place(threading.get_ident(), numbers)
@@ -117,7 +125,15 @@ class Nonfinites:
             return (watched.forward,)
         if watched.nearby is not None:  # the backward only hands on what the forward made
             return ()
-        return tuple(self._complete(measure, origin) for origin in measure.origins)
+        return tuple(self._settled(measure, origin) for origin in measure.origins)
+
+    def _settled(self, measure: NodeMeasure, origin: Origin) -> Origin:
+        """The op, or who gave it NaN: behind a mask the loss does not show what the forward did."""
+        if origin.node >= 0 and any(operand.nan for operand in origin.operands):
+            forward = self._forward(measure.nodes, origin.node, nan=True)
+            if forward is not None and forward.born != "forward":
+                return forward
+        return self._complete(measure, origin)
 
     def _complete(self, measure: NodeMeasure, origin: Origin) -> Origin:
         """Add where the op ran, and the mask it lies behind."""
@@ -200,3 +216,15 @@ class Nonfinites:
             return None
         values = measure.table(len(measure.nodes))
         return NodeTable(step=0, backward=0, graph=watched.graph, scale=1.0, values=values)
+
+
+def _numbers_below(nodes: Sequence[Any], place: int) -> dict[int, int]:
+    """Sequence numbers of a node and of all that it sends gradients to, with their places in ``nodes``."""
+    places = {node: at for at, node in enumerate(nodes)}
+    reached, queue = {place}, [place]
+    for at in queue:  # grows while we walk
+        for child, _ in nodes[at].next_functions:
+            if child is not None and (index := places[child]) not in reached:
+                reached.add(index)
+                queue.append(index)
+    return {underscored.node_sequence_number(nodes[at]): at for at in reached}

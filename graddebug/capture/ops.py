@@ -159,18 +159,19 @@ class Ops:
             return [None] * len(numbers)
         return [self.site_of(number) for number in numbers]
 
-    def origin(self, numbers: Collection[int], *, nan: bool) -> tuple[Origin, int] | None:
-        """Where the forward first made NaN (or, without ``nan``, inf) that came into a graph.
+    def origins(self, numbers: Collection[int]) -> list[tuple[Origin, int]]:
+        """Where the forward made NaN or inf that came into a graph, in order; not inf put there on purpose.
 
-        ``numbers`` are the sequence numbers of the graph's nodes; the node's is told, too.
+        ``numbers`` are the sequence numbers of the graph's nodes; each origin comes with its node's.
         """
+        found = []
         for bad in self._bad:
-            if bad.origin is None or not (bad.nan if nan else bad.origin.op not in FILLS):
+            if bad.origin is None or (not bad.nan and bad.origin.op in FILLS):
                 continue
             number = max((n for n in range(bad.op.begin, bad.op.end) if n in numbers), default=None)
             if number is not None:
-                return bad.origin, number
-        return None
+                found.append((bad.origin, number))
+        return found
 
     def forget_old(self, *, trouble: bool) -> None:
         """Drop the step before the last one; without trouble its inf was meant."""

@@ -7,7 +7,8 @@ less and says so; it never guesses.
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -45,6 +46,17 @@ def unobserved() -> AbstractContextManager[object]:
     """No mode is told of the operators called inside."""
     disabled: AbstractContextManager[object] = _disable_current_modes()
     return disabled
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """What we ask of tensors inside is ours: no mode, no subclass and no graph of the user's sees it."""
+    with unoverridden(), torch.no_grad():
+        if is_observed():
+            with unobserved():
+                yield
+        else:
+            yield
 
 
 def unoverridden() -> AbstractContextManager[object]:
