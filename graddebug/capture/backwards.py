@@ -165,8 +165,9 @@ class Backwards:
             "parent": parent.order if parent else None,
             "inside_step": context.steps[-1] if context.steps else None,
             "autocast": _autocast(call.roots),
+            "seeded": _is_seeded(call),
         }
-        scales = self._scalers.by_hand(nodes, call.gradients)
+        scales = self._scalers.by_hand(nodes, call.gradients) | (parent.scales if parent else {})
         open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
         loss = self._loss(call, parent)
         ticket = Ticket(open_backward, fields, loss)
@@ -344,6 +345,17 @@ def _scaled(scales: dict[int, Numbers]) -> dict[str, Any]:
         "scalers": tuple(sorted(scales)),
         "scale": _number(next(reversed(scales.values()))) if scales else None,
     }
+
+
+def _is_seeded(call: BackwardCall) -> bool:
+    """Whether it begins with another gradient than the 1 that torch itself begins with.
+
+    A number on a device may be the program's, too: it is taken for torch's, as reading it would wait.
+    """
+    return any(
+        isinstance(seed, torch.Tensor) and (seed.numel() != 1 or (seed.is_cpu and bool((seed != 1).any())))
+        for seed in call.gradients
+    )
 
 
 def _autocast(roots: tuple[Any, ...]) -> str | None:

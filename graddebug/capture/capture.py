@@ -269,6 +269,13 @@ class Capture:
         self._scalers.after_update(entry, before, scaler, given=given)
 
     @guarded
+    def scaler_raised(
+        self, call: str, scaler: GradScaler, optimizer: torch.optim.Optimizer | None, error: Exception
+    ) -> None:
+        """A method of a scaler raised ``error``, which is on its way to the program."""
+        self._scalers.raised(call, scaler, optimizer, error)
+
+    @guarded
     def before_schedule(self) -> None:
         """``scheduler.step()`` begins."""
         self._schedulers.before()
