@@ -225,7 +225,7 @@ class Recorder:
             self._found(finding)
 
     def explain(self, event: ErrorRaised) -> list[str]:
-        """The findings that explain an exception of torch's: they are not printed, the exception says them."""
+        """The findings that explain an exception of torch's; not printed: it says them itself."""
         if self.writer:
             self._write(lambda writer: writer.event(event))
         found = self.engine.feed(event)

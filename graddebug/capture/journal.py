@@ -142,15 +142,15 @@ class Journal:
                 self._held = held[place + 1 :] + self._held
                 raise
 
-    def explain(self, error: BaseException, site: Site | None, **fields: Any) -> None:
+    def explain(self, raised: BaseException, site: Site | None, /, **fields: Any) -> None:
         """An exception of torch's is on its way to the program: pass it on, and add what is said of it."""
         stamp = self.stamp(site)
         try:
             self.flush()
         except FindingRaised as finding:  # the program's own exception stays the one that is raised
-            error.add_note(str(finding))
+            raised.add_note(str(finding))
         for note in self._observer.explain(ErrorRaised(**stamp, **fields)):
-            error.add_note(note)
+            raised.add_note(note)
 
     def end_step(self, *, at_mark: bool) -> None:
         """The step is over, now or ``at_mark``: pass on its events, its statistics and its record."""
