@@ -42,14 +42,11 @@ class HalfParametersScaled(Rule):
         if _TEXT not in event.text:
             return None
         optimizer = ledger.optimizer(event.optimizer or 0)
-        name, owned = ledger.optimizer_name(optimizer.index), len(optimizer.owned)
-        modules = _modules(event.params, ledger)
-        everything = len(event.params) == owned
-        which = (
-            "all that it owns" if everything else f"{len(event.params)} of its {times(owned, 'parameter')}"
-        )
-        inside = f", in {names(modules)}" if modules and not everything else ""
-        call = f"{names(modules)}.float()" if modules and not everything else "model.float()"
+        name, owned, half = ledger.optimizer_name(optimizer.index), len(optimizer.owned), len(event.params)
+        modules, everything = _modules(event.params, ledger), half == owned
+        which = "all that it owns" if everything else f"{half} of its {times(owned, 'parameter')}"
+        inside = f", in {names(list(modules.values()))}" if modules and not everything else ""
+        what = "the model" if everything else names(list(modules)) or PARAMETERS
         return [
             Claim(
                 step=event.step,
@@ -57,18 +54,17 @@ class HalfParametersScaled(Rule):
                     f"`{name}` owns parameters in float16: {which} ({PARAMETERS}{inside}). Their gradients "
                     "are float16 as well, and a scaler divides float32 gradients only."
                 ),
-                fix=f"Keep them in float32 (`{call}`) and run the forward under `torch.autocast`."
-                if len(modules) == 1 or everything
-                else f"Keep {PARAMETERS} in float32 and run the forward under `torch.autocast`.",
+                fix=f"Keep {what} in float32 (`.float()`) and run the forward under `torch.autocast`.",
                 roles=roles(step=event.site),
                 parameters=event.params,
-                evidence={"half_parameters": len(event.params), "parameters_owned": owned},
+                evidence={"half_parameters": half, "parameters_owned": owned},
                 topic=name,
             )
         ]
 
 
-def _modules(params: ParameterSet, ledger: Ledger) -> list[str]:
+def _modules(params: ParameterSet, ledger: Ledger) -> dict[str, str]:
+    """The modules of the parameters, each with its type in words."""
     known = [ledger.parameters[index] for index in params if index < len(ledger.parameters)]
-    found = dict.fromkeys(f"{info.module} ({info.module_type})" if info.module else "" for info in known)
-    return [module for module in found if module][:_MODULES]
+    found = {info.module: f"{info.module} ({info.module_type})" for info in known if info.module}
+    return dict(list(found.items())[:_MODULES])

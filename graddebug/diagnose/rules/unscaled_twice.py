@@ -63,5 +63,6 @@ def _claim(fact: Consumed, found: list[tuple[Portion, Division, Division]], ledg
         roles=roles(step=fact.step.site, first_unscale=first.site, unscale=second.site),
         parameters=tuple(sorted(p for portion, *_ in found for p in portion.members)),
         evidence={"scale": scale, "optimizers": [one, other]},
+        anchor=("first_unscale", "unscale"),
         topic=one,
     )
