@@ -19,8 +19,10 @@ from graddebug.capture.context import Context, OpenBackward
 from graddebug.capture.graph import Walk, root_nodes, structure_key, walk
 from graddebug.capture.nonfinite import Found, Nonfinites, Watched
 from graddebug.capture.optimizers import Optimizers
+from graddebug.capture.outdated import changed_in_place, places_of
 from graddebug.capture.readback import Numbers
-from graddebug.capture.scalers import Scalers
+from graddebug.capture.samples import is_plain
+from graddebug.capture.scalers import TEXT, Scalers
 from graddebug.records import (
     Backward,
     Event,
@@ -240,6 +242,27 @@ class Backwards:
             context.state.cleared(gone)
             members = context.table.intern(gone)
             context.journal.note(GradientsCleared, ticket.fields["site"], params=members, how="set to None")
+
+    def raised(self, ticket: Ticket, roots: tuple[Any, ...], error: Exception) -> None:
+        """It raised because a tensor that its graph keeps was changed in place: find which, and its op."""
+        context = self._context
+        changed = list(changed_in_place(walk(root_nodes(roots), context.table.index).nodes))
+        if not changed:
+            return
+        places = places_of(context.table.alive())
+        own = {places.get(tensor.data_ptr()) for _, tensor in changed if is_plain(tensor)} - {None}
+        first = underscored.node_sequence_number(changed[0][0])
+        context.journal.explain(
+            error,
+            ticket.fields["site"],
+            call="backward",
+            error=type(error).__name__,
+            text=str(error)[:TEXT],
+            params=context.table.intern(i for i in own if i is not None),
+            op=underscored.node_name(changed[0][0]),
+            module=context.intervals.place(threading.get_ident(), [first])[0],
+            op_site=context.measuring.ops.sites_of([first])[0],
+        )
 
     def _wrote(self, changed: list[int]) -> list[int]:
         return [i for i in changed if self._context.state.grad(i) is not None]

@@ -176,6 +176,11 @@ class Capture:
         self._backwards.end(ticket, failed=failed)
 
     @guarded
+    def backward_raised(self, ticket: Ticket, roots: tuple[Any, ...], error: Exception) -> None:
+        """Autograd refused a tensor that was changed in place; ``error`` is on its way to the program."""
+        self._backwards.raised(ticket, roots, error)
+
+    @guarded
     def optimizer_created(self, optimizer: torch.optim.Optimizer) -> None:
         """An optimizer got a parameter group."""
         self._optimizers.created(optimizer)

@@ -32,6 +32,7 @@ from graddebug.capture.backwards import BackwardCall, Ticket
 from graddebug.capture.capture import Capture
 from graddebug.capture.hookset import HookSet
 from graddebug.capture.lines import CHOOSES_BY_MODE, LineMode
+from graddebug.capture.outdated import CHANGED
 from graddebug.errors import FindingRaised
 
 
@@ -181,7 +182,7 @@ def _engine(listeners: _Listeners, original: Any) -> Any:
             for capture in captures:
                 ticket = capture.backward_begin(call)
                 if ticket is not None:
-                    ends.push(functools.partial(_backward_end, capture, ticket))
+                    ends.push(functools.partial(_backward_end, capture, ticket, t_outputs))
             del call
             return original(t_outputs, *args, **kwargs)
 
@@ -189,7 +190,12 @@ def _engine(listeners: _Listeners, original: Any) -> Any:
 
 
 def _backward_end(
-    capture: Capture, ticket: Ticket, _kind: object, error: BaseException | None, _trace: object
+    capture: Capture,
+    ticket: Ticket,
+    roots: Any,
+    _kind: object,
+    error: BaseException | None,
+    _trace: object,
 ) -> None:
     if error is None or isinstance(error, FindingRaised):
         capture.backward_end(ticket, failed=error is not None)
@@ -198,6 +204,8 @@ def _backward_end(
         capture.backward_end(ticket, failed=True)
     except FindingRaised as finding:
         error.add_note(str(finding))  # the program's own error is on its way: explain it, keep it
+    if isinstance(error, RuntimeError) and CHANGED in str(error):
+        capture.backward_raised(ticket, tuple(roots), error)
 
 
 def _optimizer_zero_grad(listeners: _Listeners, original: Any) -> Any:

@@ -31,6 +31,7 @@ CATALOGUE = {
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
+    "GD309": ("stepped-before-backward", "error"),
     "GD402": ("backward-not-scaled", "error"),
     "GD403": ("scaler-bypassed", "error"),
     "GD404": ("scaler-not-updated", "error"),
