@@ -292,6 +292,7 @@ class Backward(Event):
     ``scalers`` are the loss scalers whose ``scale()`` made a part of the graph it ran through (empty: the
     gradients are not scaled) and ``scale`` the loss scale of the last of them. ``autocast`` is the dtype
     of an autocast region that was open while it ran, ``captured`` whether its nodes were measured.
+    ``seeded``: the program gave it gradients to begin with (``out.backward(grad)``), which may be scaled.
     """
 
     kind: ClassVar[str] = "backward"
@@ -316,6 +317,7 @@ class Backward(Event):
     scale: float | None = None
     autocast: str | None = None
     captured: bool = False
+    seeded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from graddebug.diagnose.engine import Engine
 from graddebug.errors import FindingRaised, UsageError, described
 from graddebug.graph import BackwardGraph
 from graddebug.records import (
+    ErrorRaised,
     Event,
     Finding,
     ModuleTable,
@@ -223,6 +224,15 @@ class Recorder:
         for finding in self.engine.feed(event):
             self._found(finding)
 
+    def explain(self, event: ErrorRaised) -> list[str]:
+        """The findings that explain an exception of torch's; not printed: it says them itself."""
+        if self.writer:
+            self._write(lambda writer: writer.event(event))
+        found = self.engine.feed(event)
+        for finding in found:
+            self._record(finding)
+        return ["\n" + render_finding(finding, colour=False, width=100) for finding in found]
+
     def step(
         self, record: StepRecord, statistics: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None
     ) -> None:
@@ -241,9 +251,12 @@ class Recorder:
         if self.writer:
             self._write(lambda writer: writer.modules(table))
 
-    def _found(self, finding: Finding) -> None:
+    def _record(self, finding: Finding) -> None:
         if self.writer:
             self._write(lambda writer: writer.finding(finding))
+
+    def _found(self, finding: Finding) -> None:
+        self._record(finding)
         if self.on_finding == "raise" and finding.severity >= Severity.WARNING and not self.closing:
             raise FindingRaised(finding, "\n" + render_finding(finding, colour=False, width=100))
         if self.on_finding == "warn":

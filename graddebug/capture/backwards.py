@@ -19,8 +19,10 @@ from graddebug.capture.context import Context, OpenBackward
 from graddebug.capture.graph import Walk, root_nodes, structure_key, walk
 from graddebug.capture.nonfinite import Found, Nonfinites, Watched
 from graddebug.capture.optimizers import Optimizers
+from graddebug.capture.outdated import changed_in_place, places_of
 from graddebug.capture.readback import Numbers
-from graddebug.capture.scalers import Scalers
+from graddebug.capture.samples import is_plain
+from graddebug.capture.scalers import TEXT, Scalers
 from graddebug.records import (
     Backward,
     Event,
@@ -165,8 +167,9 @@ class Backwards:
             "parent": parent.order if parent else None,
             "inside_step": context.steps[-1] if context.steps else None,
             "autocast": _autocast(call.roots),
+            "seeded": _is_seeded(call),
         }
-        scales = self._scalers.by_hand(nodes, call.gradients)
+        scales = self._scalers.by_hand(nodes, call.gradients) | (parent.scales if parent else {})
         open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
         loss = self._loss(call, parent)
         ticket = Ticket(open_backward, fields, loss)
@@ -239,6 +242,27 @@ class Backwards:
             context.state.cleared(gone)
             members = context.table.intern(gone)
             context.journal.note(GradientsCleared, ticket.fields["site"], params=members, how="set to None")
+
+    def raised(self, ticket: Ticket, roots: tuple[Any, ...], error: Exception) -> None:
+        """It raised because a tensor that its graph keeps was changed in place: find which, and its op."""
+        context = self._context
+        changed = list(changed_in_place(walk(root_nodes(roots), context.table.index).nodes))
+        if not changed:
+            return
+        places = places_of(context.table.alive())
+        own = {places.get(tensor.data_ptr()) for _, tensor in changed if is_plain(tensor)} - {None}
+        first = underscored.node_sequence_number(changed[0][0])
+        context.journal.explain(
+            error,
+            ticket.fields["site"],
+            call="backward",
+            error=type(error).__name__,
+            text=str(error)[:TEXT],
+            params=context.table.intern(i for i in own if i is not None),
+            op=underscored.node_name(changed[0][0]),
+            module=context.intervals.place(threading.get_ident(), [first])[0],
+            op_site=context.measuring.ops.sites_of([first])[0],
+        )
 
     def _wrote(self, changed: list[int]) -> list[int]:
         return [i for i in changed if self._context.state.grad(i) is not None]
@@ -344,6 +368,17 @@ def _scaled(scales: dict[int, Numbers]) -> dict[str, Any]:
         "scalers": tuple(sorted(scales)),
         "scale": _number(next(reversed(scales.values()))) if scales else None,
     }
+
+
+def _is_seeded(call: BackwardCall) -> bool:
+    """Whether it begins with another gradient than the 1 that torch itself begins with.
+
+    A number on a device may be the program's, too: it is taken for torch's, as reading it would wait.
+    """
+    return any(
+        isinstance(seed, torch.Tensor) and (seed.numel() != 1 or (seed.is_cpu and bool((seed != 1).any())))
+        for seed in call.gradients
+    )
 
 
 def _autocast(roots: tuple[Any, ...]) -> str | None:

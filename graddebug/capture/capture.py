@@ -176,6 +176,11 @@ class Capture:
         self._backwards.end(ticket, failed=failed)
 
     @guarded
+    def backward_raised(self, ticket: Ticket, roots: tuple[Any, ...], error: Exception) -> None:
+        """Autograd refused a tensor that was changed in place; ``error`` is on its way to the program."""
+        self._backwards.raised(ticket, roots, error)
+
+    @guarded
     def optimizer_created(self, optimizer: torch.optim.Optimizer) -> None:
         """An optimizer got a parameter group."""
         self._optimizers.created(optimizer)
@@ -267,6 +272,13 @@ class Capture:
     def after_update(self, entry: ScalerEntry, before: Numbers, scaler: GradScaler, *, given: bool) -> None:
         """``scaler.update()`` returned."""
         self._scalers.after_update(entry, before, scaler, given=given)
+
+    @guarded
+    def scaler_raised(
+        self, call: str, scaler: GradScaler, optimizer: torch.optim.Optimizer | None, error: Exception
+    ) -> None:
+        """A method of a scaler raised ``error``, which is on its way to the program."""
+        self._scalers.raised(call, scaler, optimizer, error)
 
     @guarded
     def before_schedule(self) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 
 from graddebug.capture.readback import Readback
 from graddebug.capture.statistics import StepStatistics
+from graddebug.errors import FindingRaised
 from graddebug.graph import BackwardGraph
 from graddebug.records import (
+    ErrorRaised,
     Event,
     ModuleTable,
     NodeTable,
@@ -42,6 +44,9 @@ class Observer(Protocol):
 
     def event(self, event: Event) -> None:
         """Something happened."""
+
+    def explain(self, event: ErrorRaised) -> list[str]:
+        """An exception of torch's is on its way to the program: what there is to say of it; never raises."""
 
     def step(
         self, record: StepRecord, statistics: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None
@@ -136,6 +141,16 @@ class Journal:
             except BaseException:
                 self._held = held[place + 1 :] + self._held
                 raise
+
+    def explain(self, raised: BaseException, site: Site | None, /, **fields: Any) -> None:
+        """An exception of torch's is on its way to the program: pass it on, and add what is said of it."""
+        stamp = self.stamp(site)
+        try:
+            self.flush()
+        except FindingRaised as finding:  # the program's own exception stays the one that is raised
+            raised.add_note(str(finding))
+        for note in self._observer.explain(ErrorRaised(**stamp, **fields)):
+            raised.add_note(note)
 
     def end_step(self, *, at_mark: bool) -> None:
         """The step is over, now or ``at_mark``: pass on its events, its statistics and its record."""

@@ -22,6 +22,9 @@ from graddebug.records import ScalerSeen, ScalerStep, ScalerUpdate, Unscaled
 
 GradScaler = torch.amp.GradScaler
 
+#: Characters of an exception's text that are kept.
+TEXT = 500
+
 
 @dataclass(slots=True)
 class ScalerEntry:
@@ -288,6 +291,35 @@ class Scalers:
         context.journal.add(make)
         if not context.steps:
             self._clock.belongs_to_last()
+
+    # --- torch's own errors -------------------------------------------------------------------
+
+    def raised(
+        self, call: str, scaler: GradScaler, optimizer: torch.optim.Optimizer | None, error: Exception
+    ) -> None:
+        """A call is about to end with an error of the scaler's: say which, and of what parameters."""
+        context, entry = self._context, self._entry(scaler)
+        owner = self._optimizers.identify(optimizer) if optimizer is not None else None
+        concerned = owner is not None if optimizer is not None else entry.used
+        if not entry.enabled or not (concerned or context.watches_everything):
+            return
+        params = owner.params if owner is not None else ()
+        half = [i for i in params if _is_half(context.state.grad(i))]
+        about_half = "FP16" in str(error)
+        context.journal.explain(
+            error,
+            context.sites.here(),
+            call=call,
+            error=type(error).__name__,
+            text=str(error)[:TEXT],
+            scaler=entry.index,
+            optimizer=owner.index if owner is not None else None,
+            params=context.table.intern(half if about_half else params),
+        )
+
+
+def _is_half(grad: torch.Tensor | None) -> bool:
+    return grad is not None and grad.dtype == torch.float16
 
 
 def _any(found: Iterable[Numbers]) -> bool:

@@ -15,7 +15,7 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -32,6 +32,7 @@ from graddebug.capture.backwards import BackwardCall, Ticket
 from graddebug.capture.capture import Capture
 from graddebug.capture.hookset import HookSet
 from graddebug.capture.lines import CHOOSES_BY_MODE, LineMode
+from graddebug.capture.outdated import CHANGED
 from graddebug.errors import FindingRaised
 
 
@@ -181,7 +182,7 @@ def _engine(listeners: _Listeners, original: Any) -> Any:
             for capture in captures:
                 ticket = capture.backward_begin(call)
                 if ticket is not None:
-                    ends.push(functools.partial(_backward_end, capture, ticket))
+                    ends.push(functools.partial(_backward_end, capture, ticket, t_outputs))
             del call
             return original(t_outputs, *args, **kwargs)
 
@@ -189,7 +190,12 @@ def _engine(listeners: _Listeners, original: Any) -> Any:
 
 
 def _backward_end(
-    capture: Capture, ticket: Ticket, _kind: object, error: BaseException | None, _trace: object
+    capture: Capture,
+    ticket: Ticket,
+    roots: Any,
+    _kind: object,
+    error: BaseException | None,
+    _trace: object,
 ) -> None:
     if error is None or isinstance(error, FindingRaised):
         capture.backward_end(ticket, failed=error is not None)
@@ -198,6 +204,8 @@ def _backward_end(
         capture.backward_end(ticket, failed=True)
     except FindingRaised as finding:
         error.add_note(str(finding))  # the program's own error is on its way: explain it, keep it
+    if isinstance(error, RuntimeError) and CHANGED in str(error):
+        capture.backward_raised(ticket, tuple(roots), error)
 
 
 def _optimizer_zero_grad(listeners: _Listeners, original: Any) -> Any:
@@ -309,7 +317,11 @@ def _unscale(listeners: _Listeners, original: Any) -> Any:
             return original(self, optimizer)
         with _call_of(self, "unscale_") as is_outermost:
             calls = [(c, c.before_unscale(self, optimizer)) for c in captures if is_outermost]
-            result = original(self, optimizer)
+            try:
+                result = original(self, optimizer)
+            except Exception as error:
+                _scaler_raised(captures, "unscale_", self, optimizer, error)
+                raise
             for capture, call in calls:
                 if call is not None:
                     capture.after_unscale(call, self, optimizer)
@@ -328,10 +340,11 @@ def _scaler_step(listeners: _Listeners, original: Any) -> Any:
             calls = [(c, c.before_scaler_step(self, optimizer)) for c in captures if is_outermost]
             try:
                 result = original(self, optimizer, *args, **kwargs)
-            except BaseException:
+            except BaseException as error:
                 for capture, call in calls:
                     if call is not None:
                         capture.scaler_step_failed(call)
+                _scaler_raised(captures, "step", self, optimizer, error)
                 raise
             for capture, call in calls:
                 if call is not None:
@@ -349,7 +362,11 @@ def _scaler_update(listeners: _Listeners, original: Any) -> Any:
             return original(self, *args, **kwargs)
         with _call_of(self, "update") as is_outermost:
             calls = [(c, c.before_update(self)) for c in captures if is_outermost]
-            result = original(self, *args, **kwargs)
+            try:
+                result = original(self, *args, **kwargs)
+            except Exception as error:
+                _scaler_raised(captures, "update", self, None, error)
+                raise
             given = any(one is not None for one in (*args, *kwargs.values()))
             for capture, call in calls:
                 if call is not None:
@@ -357,6 +374,26 @@ def _scaler_update(listeners: _Listeners, original: Any) -> Any:
             return result
 
     return update
+
+
+def _scaler_raised(
+    captures: Sequence[Capture],
+    method: str,
+    scaler: GradScaler,
+    optimizer: torch.optim.Optimizer | None,
+    error: BaseException,
+) -> None:
+    """Tell of an error that the scaler itself raised, once: in the outermost of its calls."""
+    if len(_calls.open) == 1 and isinstance(error, Exception) and _raised_in(error, "grad_scaler.py"):
+        for capture in captures:
+            capture.scaler_raised(f"scaler.{method}", scaler, optimizer, error)
+
+
+def _raised_in(error: Exception, file: str) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename.endswith(file)
 
 
 class _Calls(threading.local):

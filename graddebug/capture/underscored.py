@@ -131,6 +131,15 @@ def _saved_entries(name: str, saved: Any) -> list[tuple[str, Any, bool]]:
     return found
 
 
+def is_refused(node: Any, name: str, text: str) -> bool:
+    """Whether autograd refuses to hand out what a node keeps, and says ``text``."""
+    try:
+        getattr(node, f"_saved_{name}" if hasattr(type(node), f"_saved_{name}") else f"saved_{name}", None)
+    except RuntimeError as error:
+        return text in str(error)
+    return False
+
+
 def norms(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """L2 norm of each tensor as a scalar on its device, one kernel for all where there is one.
 

@@ -16,6 +16,7 @@ from graddebug.ledger.life import (
     line_of,
     newest_of,
 )
+from graddebug.ledger.scaling import Division, ScalerLife, Scaling
 
 __all__ = [
     "AddedToNonfinite",
@@ -24,6 +25,7 @@ __all__ = [
     "Contribution",
     "Discard",
     "Discarded",
+    "Division",
     "Fact",
     "Ledger",
     "Life",
@@ -32,6 +34,8 @@ __all__ = [
     "OptimizerLife",
     "Partition",
     "Portion",
+    "ScalerLife",
+    "Scaling",
     "count_of",
     "line_of",
     "newest_of",

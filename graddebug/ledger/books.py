@@ -9,6 +9,7 @@ from typing import Any
 from graddebug.ledger.cohorts import Cohort, Partition
 from graddebug.ledger.facts import AddedToNonfinite, Consumed, Discarded, Fact, Portion
 from graddebug.ledger.life import Contribution, Line, count_of, line_of, newest_of
+from graddebug.ledger.scaling import Division, ScalerLife, is_scaled
 from graddebug.records import (
     Backward,
     Clipped,
@@ -22,8 +23,12 @@ from graddebug.records import (
     ParameterInfo,
     ParameterSet,
     ParametersUnregistered,
+    ScalerSeen,
+    ScalerStep,
+    ScalerUpdate,
     Site,
     TrainableChanged,
+    Unscaled,
     WeightsMoved,
 )
 
@@ -119,6 +124,8 @@ class Ledger:
         self.lines_clearing_used: set[Line | None] = set()
         #: Parameters that a watched module held once and holds no longer, and the tick that was noticed.
         self.unregistered: dict[int, int] = {}
+        #: Every loss scaler by its index.
+        self.scalers: dict[int, ScalerLife] = {}
         self._open: dict[int, _OpenStep] = {}
         self._unowned: tuple[int, tuple[Cohort, ...]] = (-1, ())
         self._folds: dict[type[Event], Callable[[Any], tuple[Fact, ...]]] = {
@@ -132,6 +139,10 @@ class Ledger:
             ParametersUnregistered: self._unregister,
             OptimizerStep: self._step,
             OptimizerStepEnd: self._step_end,
+            ScalerSeen: self._scaler_seen,
+            Unscaled: self._unscaled,
+            ScalerStep: self._scaler_step,
+            ScalerUpdate: self._scaler_update,
         }
 
     def fold(self, event: Event) -> tuple[Fact, ...]:
@@ -196,12 +207,12 @@ class Ledger:
     def _write(self, event: Backward, line: Line | None) -> tuple[Fact, ...]:
         self.cohorts.refine(event.nonfinite, event.written_in_eval)
         bad, evaluated = frozenset(event.nonfinite), frozenset(event.written_in_eval)
-        spoiled = []
+        spoiled, scaled = [], is_scaled(event)
         for cohort in self.cohorts.of(event.written):
             life, one = cohort.life, cohort.members[0]
             if life.tainted and life.fresh:
                 spoiled.append(Portion(cohort.members, life.fresh, life.old, life))
-            part = Contribution(line, event, event, self.tick, 1, one in evaluated, one in bad)
+            part = Contribution(line, event, event, self.tick, 1, one in evaluated, one in bad, scaled=scaled)
             life.write(part, window=self.window)
         return (AddedToNonfinite(event, tuple(spoiled)),) if spoiled else _NOTHING
 
@@ -233,17 +244,51 @@ class Ledger:
 
     def _edited(self, event: GradientsEdited) -> tuple[Fact, ...]:
         self._settle_open()
-        part = Contribution(line_of(event.site or event.noticed_at), event, event, self.tick, assigned=True)
+        line = line_of(event.site or event.noticed_at)
+        part = Contribution(line, event, event, self.tick, assigned=True, scaled=None)
         for cohort in self.cohorts.of(event.params):
             if event.how == "assigned":
                 cohort.life.assign(part)
             else:
-                cohort.life.edit(self.tick)
+                cohort.life.edit(event, self.tick)
         return _NOTHING
 
     def _clipped(self, event: Clipped) -> tuple[Fact, ...]:
         for cohort in self.cohorts.of(event.params):
             cohort.life.clipped_at = self.tick
+        return _NOTHING
+
+    # --- loss scalers -----------------------------------------------------------------------
+
+    def scaler_name(self, index: int) -> str:
+        """The user's own word for a loss scaler."""
+        scaler = self.scalers.get(index)
+        return scaler.name if scaler is not None else "scaler"
+
+    def _scaler_seen(self, event: ScalerSeen) -> tuple[Fact, ...]:
+        self.scalers[event.scaler] = ScalerLife(event)
+        return _NOTHING
+
+    def _unscaled(self, event: Unscaled) -> tuple[Fact, ...]:
+        if event.scaler in self.scalers:
+            self.scalers[event.scaler].unscale(event)
+        self._divided(event.params, event)
+        return _NOTHING
+
+    def _divided(self, params: ParameterSet, event: Division) -> None:
+        for cohort in self.cohorts.of(params):
+            cohort.life.scaling = cohort.life.scaling.divided(event)
+
+    def _scaler_step(self, event: ScalerStep) -> tuple[Fact, ...]:
+        if event.scaler in self.scalers:
+            self.scalers[event.scaler].step(event)
+        if event.skipped and event.optimizer_step is None:
+            self._skipped(event.params)
+        return _NOTHING
+
+    def _scaler_update(self, event: ScalerUpdate) -> tuple[Fact, ...]:
+        if event.scaler in self.scalers:
+            self.scalers[event.scaler].update(event)
         return _NOTHING
 
     # --- optimizers -------------------------------------------------------------------------
@@ -302,7 +347,9 @@ class Ledger:
         if opened is None:
             return _NOTHING
         if event.skipped or event.failed:
-            return self._skipped(opened.begin)
+            return self._skipped(opened.begin.ready)
+        if opened.begin.grad_scale != 1.0:  # the kernel leaves the gradients behind that it divided
+            self._divided(opened.begin.ready, opened.begin)
         facts = _NOTHING
         if opened.begin.closure:
             facts = (self._consumed(self.optimizer(event.optimizer), opened.begin, event, event.ready),)
@@ -331,8 +378,8 @@ class Ledger:
                 break
         return Consumed(optimizer, step, event, tuple(portions), written, since, optimizer.steps, backwards)
 
-    def _skipped(self, begin: OptimizerStep) -> tuple[Fact, ...]:
-        for cohort in self.cohorts.of(begin.ready):
+    def _skipped(self, params: ParameterSet) -> tuple[Fact, ...]:
+        for cohort in self.cohorts.of(params):
             cohort.life.skipped_at = self.tick
         return _NOTHING
 

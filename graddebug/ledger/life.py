@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from graddebug.ledger.scaling import UNDIVIDED, Scaling
 from graddebug.records import Backward, GradientsCleared, GradientsEdited, OptimizerStep, Site
 
 #: A source line as rules compare it: file, line, and the library frame that made the call. None: unknown.
@@ -26,7 +27,8 @@ class Contribution:
 
     ``first`` and ``last`` are the events of the first and the newest of ``count`` backwards (or the one
     manual assignment); ``at`` is the tick of the newest. ``evaluated``: written in eval mode.
-    ``nonfinite``: the gradient held NaN or inf afterwards.
+    ``nonfinite``: the gradient held NaN or inf afterwards. ``scaled``: it carries a loss scale; None where
+    that cannot be known.
     """
 
     line: Line | None
@@ -37,6 +39,7 @@ class Contribution:
     evaluated: bool = False
     nonfinite: bool = False
     assigned: bool = False
+    scaled: bool | None = False
 
     @property
     def site(self) -> Site | None:
@@ -47,11 +50,12 @@ class Contribution:
 
     def same_kind(self, other: Contribution) -> bool:
         """Whether the other one may be counted into this one."""
-        return (self.line, self.evaluated, self.nonfinite, self.assigned) == (
+        return (self.line, self.evaluated, self.nonfinite, self.assigned, self.scaled) == (
             other.line,
             other.evaluated,
             other.nonfinite,
             other.assigned,
+            other.scaled,
         )
 
     def plus(self, newer: Contribution) -> Contribution:
@@ -133,6 +137,7 @@ class Life:
     skipped_at: int = -1
     cleared_order: int = -1
     last_clear: GradientsCleared | None = None
+    scaling: Scaling = UNDIVIDED
     discard: Discard | None = None
 
     @property
@@ -167,11 +172,13 @@ class Life:
         self.touched = part.at
         self.fresh, self.old = (part,), None
         self.edited, self.tainted, self.rescaled, self.zeroed = True, False, False, False
+        self.scaling = UNDIVIDED
 
-    def edit(self, at: int) -> None:
+    def edit(self, event: GradientsEdited, at: int) -> None:
         """The gradient was changed in place by hand."""
         self.touched = at
         self.edited = True
+        self.scaling = replace(self.scaling, edited=event.order)
         if self.old is not None and not self.fresh:
             self.rescaled = True
 
@@ -202,6 +209,7 @@ class Life:
         self.zeroed = not event.to_none
         self.windows_since_clear = 0
         self.cleared_order = event.order
+        self.scaling = UNDIVIDED
         self.last_clear = event
 
 

@@ -18,6 +18,7 @@ from graddebug.capture.taps import close_taps, open_taps
 from graddebug.graph import BackwardGraph
 from graddebug.records import (
     STATISTICS,
+    ErrorRaised,
     Event,
     ModuleTable,
     NodeTable,
@@ -55,6 +56,10 @@ class Seen:
 
     def event(self, event: Event) -> None:
         self.events.append(event)
+
+    def explain(self, event: ErrorRaised) -> list[str]:
+        self.events.append(event)
+        return [f"explained: {event.call}"]
 
     def step(self, record: StepRecord, statistics: Table | None) -> None:
         self.steps.append(record)

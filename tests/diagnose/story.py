@@ -10,6 +10,7 @@ from graddebug.diagnose.engine import Engine
 from graddebug.records import (
     Backward,
     Clipped,
+    ErrorRaised,
     Event,
     Finding,
     Forward,
@@ -24,9 +25,13 @@ from graddebug.records import (
     ParameterSet,
     ParametersUsed,
     RunEnd,
+    ScalerSeen,
+    ScalerStep,
+    ScalerUpdate,
     Severity,
     Site,
     TrainableChanged,
+    Unscaled,
     WeightsMoved,
 )
 
@@ -188,6 +193,41 @@ class Story:
         told = {"optimizer": index, "begin": begin, "ready": ready} | fields
         self.tell(OptimizerStepEnd, at=at, source=f"{optimizer}.step()", **told)
         self.step_number += 1
+
+    def scaler(self, name: str = "scaler", *, scaler: int = 0, scale: float = 1024.0, **fields: Any) -> None:
+        """A loss scaler is used for the first time."""
+        self.tell(ScalerSeen, scaler=scaler, name=name, scale=scale, **fields)
+
+    def scaled(self, params: Collection[str] | None = None, *, at: int = 41, **fields: Any) -> int:
+        """A backward of a scaled loss writes parameters."""
+        return self.backward(params, at=at, **{"scalers": (0,), "scale": 1024.0} | fields)
+
+    def unscale(self, optimizer: str = "optimizer", *, at: int = 42, **fields: Any) -> int:
+        """``scaler.unscale_(optimizer)`` runs."""
+        index = list(self.optimizers).index(optimizer)
+        told = {"scaler": 0, "optimizer": index, "params": self.owned(index), "scale": 1024.0} | fields
+        return self.tell(Unscaled, at=at, source=f"scaler.unscale_({optimizer})", **told)
+
+    def scaler_step(
+        self, optimizer: str = "optimizer", *, at: int = 43, unscaled: bool = False, skipped: bool = False
+    ) -> None:
+        """``scaler.step(optimizer)`` runs: it unscales unless that is done, and steps unless it is skipped."""
+        index = list(self.optimizers).index(optimizer)
+        if not unscaled:
+            self.unscale(optimizer, at=at, implicit=True)
+        begin = None if skipped else self.step(optimizer, at=at, scaler=0)
+        told = {"params": self.owned(index), "skipped": skipped, "optimizer_step": begin, "scale": 1024.0}
+        self.tell(ScalerStep, at=at, source=f"scaler.step({optimizer})", scaler=0, optimizer=index, **told)
+
+    def update(self, *, at: int = 44, before: float = 1024.0, after: float = 1024.0) -> None:
+        """``scaler.update()`` runs."""
+        self.tell(ScalerUpdate, at=at, source="scaler.update()", scaler=0, before=before, after=after)
+
+    def error(self, call: str, text: str, *, at: int, optimizer: str | None = "optimizer", **f: Any) -> None:
+        """Torch raises."""
+        index = None if optimizer is None else list(self.optimizers).index(optimizer)
+        told = {"scaler": 0, "optimizer": index, "params": () if index is None else self.owned(index)} | f
+        self.tell(ErrorRaised, at=at, source=f"{call}()", call=call, error="RuntimeError", text=text, **told)
 
     def freeze(self, params: Collection[str], *, frozen: bool = True) -> None:
         """``requires_grad`` changes."""

@@ -31,6 +31,16 @@ CATALOGUE = {
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
+    "GD309": ("stepped-before-backward", "error"),
+    "GD402": ("backward-not-scaled", "error"),
+    "GD403": ("scaler-bypassed", "error"),
+    "GD404": ("scaler-not-updated", "error"),
+    "GD406": ("accumulate-after-unscale", "error"),
+    "GD407": ("no-gradients-to-unscale", "error"),
+    "GD408": ("half-parameters-scaled", "error"),
+    "GD412": ("schedule-on-skipped-step", "note"),
+    "GD413": ("unscaled-twice", "error"),
+    "GD416": ("backward-under-autocast", "note"),
 }
 
 
