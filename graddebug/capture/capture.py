@@ -222,11 +222,12 @@ class Capture:
         self,
         function: str,
         parameters: list[torch.Tensor],
-        max_norm: float | None,
-        total_norm: torch.Tensor | None,
+        max_norm: float | None = None,
+        total_norm: torch.Tensor | None = None,
+        clip_value: float | None = None,
     ) -> None:
         """A clipping function returned."""
-        self._clipping.after(function, parameters, max_norm, total_norm)
+        self._clipping.after(function, parameters, max_norm, total_norm, clip_value)
 
     @guarded
     def scaled(self, scaler: GradScaler, outputs: object) -> None:
