@@ -141,7 +141,7 @@ class Comparison:
         self,
         before: dict[int, tuple[Measure, int]],
         after: Measure,
-        scales: dict[int, float],
+        scales: dict[int, Numbers],
         dtypes: dict[int, str],
     ) -> None:
         self._before = before
@@ -155,7 +155,7 @@ class Comparison:
         if not scaled:
             return {}
         edit = edit_of([self._edited(i) for i in scaled])
-        scale = {"scale": max(self._scales[i] for i in scaled)}
+        scale = {"scale": max(float(self._scales[i].values[0]) for i in scaled)}
         return scale if edit is None else scale | asdict(edit)
 
     def _edited(self, index: int) -> Edited:
@@ -187,7 +187,7 @@ class GradientState:
         #: Gradients that hold something no step has consumed.
         self._pending: set[int] = set()
         #: The loss scale that a gradient carries, of those that a scaled backward wrote; kept by Scalers.
-        self.scaled: dict[int, float] = {}
+        self.scaled: dict[int, Numbers] = {}
         #: Parameters that a backward has ever written.
         self.ever_written: set[int] = set()
 

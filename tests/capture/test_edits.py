@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from graddebug.capture.edits import Edit, Edited, edit_of
+from graddebug.capture.readback import Numbers
 from graddebug.records import Clipped, GradientsEdited
 from tests.capture.observing import Seen, observe
 
@@ -88,7 +89,9 @@ def scaled_cycle(change: Callable[[nn.Linear], object], *, scaled: bool = True) 
         (model(torch.randn(3, 40)).square().mean() * SCALE).backward()
         assert seen.capture is not None
         if scaled:
-            seen.capture._context.state.scaled |= {0: SCALE, 1: SCALE}
+            scale = Numbers(1)
+            scale.values[0] = SCALE
+            seen.capture._context.state.scaled |= {0: scale, 1: scale}
         change(model)
         optimizer.step()
     return seen

@@ -31,6 +31,7 @@ CATALOGUE = {
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
+    "GD401": ("clip-before-unscale", "error"),
 }
 
 
