@@ -264,6 +264,7 @@ class Backwards:
         fields, loss, scales = ticket.fields, ticket.loss, dict(ticket.open.scales)
         found = self._found(ticket, written, norms)
         if scales:
+            context.state.carry(written, next(reversed(scales.values())))
             context.journal.scale = lambda: _scaled(scales)["scale"]
         if ticket.open.reported:  # a later part of the same backward is an event of its own
             stamp = context.journal.stamp(fields["site"])

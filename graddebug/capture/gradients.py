@@ -186,7 +186,7 @@ class GradientState:
         self._written: dict[int, tuple[Measure, int]] = {}
         #: Gradients that hold something no step has consumed.
         self._pending: set[int] = set()
-        #: The loss scale that a gradient carries, of those that a scaled backward wrote; kept by Scalers.
+        #: The loss scale that a gradient carries, of those that a scaled backward wrote and nobody unscaled.
         self.scaled: dict[int, Numbers] = {}
         #: Parameters that a backward has ever written.
         self.ever_written: set[int] = set()
@@ -348,6 +348,16 @@ class GradientState:
         self.ever_written.update(indices)
         return measure
 
+    def carry(self, indices: Iterable[int], scale: Numbers) -> None:
+        """What was written into these was multiplied by a loss scale."""
+        self.scaled.update(dict.fromkeys(indices, scale))
+
+    def unscaled(self, indices: Sequence[int]) -> None:
+        """A scaler divided these by their scale in place."""
+        for i in indices:
+            self.scaled.pop(i, None)
+        self.rescaled(indices)
+
     def _measure(self, indices: Sequence[int]) -> Measure:
         return Measure(indices, [self._grad_now(i) for i in indices], self._readback)
 
@@ -356,6 +366,7 @@ class GradientState:
         self._pending.difference_update(measure.members)
         for place, i in enumerate(measure.members):
             self._consumed[i] = (measure, place)
+            self.scaled.pop(i, None)
 
     def cleared(self, indices: Iterable[int]) -> None:
         """A seen call cleared these."""

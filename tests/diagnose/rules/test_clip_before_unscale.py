@@ -35,7 +35,12 @@ def clip(story: Story, norm: float, *, limit: float = 1.0, **fields: Any) -> Non
 
 
 def edit(story: Story, **fields: Any) -> None:
-    told: dict[str, Any] = {"params": story.set(None), "how": "in place", "noticed_at": site(44), "scale": SCALE}
+    told: dict[str, Any] = {
+        "params": story.set(None),
+        "how": "in place",
+        "noticed_at": site(44),
+        "scale": SCALE,
+    }
     story.tell(GradientsEdited, **(told | fields))
 
 
