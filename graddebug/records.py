@@ -700,6 +700,23 @@ class HalfMeasured(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HalfReduction(Event):
+    """A backward's graph, of a structure not seen before, holds a loss or a long sum computed in float16.
+
+    ``op`` is the autograd node's name, ``module`` and ``op_site`` where its forward op ran. ``loss``: it is a
+    loss by itself. ``elements`` are added up for each result, 0 if that is not known.
+    """
+
+    kind: ClassVar[str] = "half_reduction"
+    op: str
+    module: str = ""
+    op_site: Site | None = None
+    loss: bool = False
+    elements: int = 0
+    graph: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphReleased(Event):
     """The graph of a `Forward` was freed and no backward had run through it.
 
@@ -765,6 +782,7 @@ EVENTS: dict[str, type[Event]] = {
         Nonfinite,
         Amplified,
         HalfMeasured,
+        HalfReduction,
         GraphReleased,
         StepEnd,
         NotObservable,
