@@ -1,7 +1,7 @@
 """Which ops of a backward graph reduced float16 numbers to few, though float32 is the place for that.
 
-Autocast runs losses, sums and norms in float32; a program computes them in float16 by accident: its model is
-float16 altogether, or the loss stands outside of the autocast region. Nothing but the graph's structure is read.
+Autocast runs losses, sums and norms in float32; a program computes them in float16 by accident: its model
+is float16 altogether, or the loss stands outside of the autocast region. Only the structure is read.
 """
 
 from __future__ import annotations

@@ -32,6 +32,12 @@ CATALOGUE = {
     "GD304": ("graph-without-backward", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
     "GD401": ("clip-before-unscale", "error"),
+    "GD409": ("scale-collapse", "error"),
+    "GD410": ("half-without-scaler", "warning"),
+    "GD411": ("near-overflow", "warning"),
+    "GD414": ("step-skipped", "note"),
+    "GD415": ("gradient-underflow", "warning"),
+    "GD418": ("reduction-in-half", "warning"),
 }
 
 

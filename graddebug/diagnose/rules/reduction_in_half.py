@@ -18,7 +18,7 @@ class ReductionInHalf(Rule):
     title = "A loss or a long sum is computed in float16"
     severity = Severity.WARNING
     why = (
-        "float16 has 11 bits and ends at 65,504. A loss in it is off in the third digit, a squared error over "
+        "float16 has 11 bits and ends at 65,504. Its third digit is off, a squared error over "
         "256 is inf, and so is a sum of 65,504 ones. Autocast computes losses, sums and norms in float32 for "
         "that reason, but only inside its region, and only of a model whose own weights are float32."
     )
