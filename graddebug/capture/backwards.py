@@ -299,7 +299,9 @@ class Backwards:
                     **_told(found),
                 )
             for stamp, (kind, words) in zip(stamps[1:], found.events, strict=True):
-                yield kind(**stamp, backward=fields["order"], **words)
+                carried = scale["scale"] if words.get("what") == "gradients" else None
+                scaled = {} if carried is None else {"scale": carried}
+                yield kind(**stamp, backward=fields["order"], **words, **scaled)
             self._pass_tables(found.table, outputs, fields, scale["scale"])
 
         context.journal.add(make)

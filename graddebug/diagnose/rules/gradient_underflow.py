@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graddebug.diagnose.half import Underflow, lost_evidence, lost_words, rescuing_scale
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import number
+from graddebug.diagnose.wording import literal, number
 from graddebug.ledger import Ledger
 from graddebug.records import HalfMeasured, Severity
 
@@ -48,7 +48,7 @@ def _claim(event: HalfMeasured, rescue: float | None) -> Claim:
     scale = event.scale or 1.0
     if rescue is not None:
         end = f"A scale of {number(rescue)} would lift them, and leave 2 bits for the largest."
-        fix = f"Begin with `GradScaler(init_scale={number(rescue)})`."
+        fix = f"Begin with `GradScaler(init_scale={literal(rescue)})`."
     else:
         end = "No scale can lift them: the largest would overflow."
         fix = "Train in bfloat16, which has the range of float32 and needs no scaler."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graddebug.diagnose.half import birth, first_origin, largest_scale, no_scale_helps
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import number, quoted, sentence, times
+from graddebug.diagnose.wording import literal, number, quoted, sentence, times
 from graddebug.ledger import Ledger
 from graddebug.records import Backward, HalfMeasured, Nonfinite, ScalerStep, Severity
 
@@ -130,5 +130,5 @@ def _fix(event: ScalerStep, steps: _Steps, *, hopeless: bool) -> str:
     if hopeless:
         return "Mend the line where the first NaN or inf is born; lowering the scale changes nothing."
     if steps.skipped > 1 and steps.taken == 0:
-        return f"Nothing; to begin without skips, `GradScaler(init_scale={number(event.scale / 2)})`."
+        return f"Nothing; to begin without skips, `GradScaler(init_scale={literal(event.scale / 2)})`."
     return "Nothing, as long as it is rare: the scaler has lowered its scale and goes on."

@@ -56,7 +56,7 @@ def test_first_steps_name_a_scale_to_begin_with(tell: Tell) -> None:
     for _ in range(3):
         scaled.window(bad=True)
     assert (
-        scaled.story.found("GD414").fix == "Nothing; to begin without skips, `GradScaler(init_scale=8,192)`."
+        scaled.story.found("GD414").fix == "Nothing; to begin without skips, `GradScaler(init_scale=8192)`."
     )
 
 

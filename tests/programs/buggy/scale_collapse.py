@@ -23,7 +23,7 @@ for i in range(12):
     optimizer.zero_grad()
     with torch.autocast("cpu", torch.float16):
         logits = model(x)
-    loss = F.nll_loss(torch.log(logits.float() - 100), y)
+    loss = F.cross_entropy(torch.sqrt(logits.float() - 100), y)
     scaler.scale(loss).backward()
     scaler.step(optimizer)  # step
     scaler.update()
