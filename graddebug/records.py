@@ -343,19 +343,31 @@ class GradientsEdited(Event):
     """Gradients changed value outside a backward without becoming zero.
 
     ``how`` is ``"assigned"`` (another tensor was put into ``.grad``) or ``"in place"``.
+
+    ``scale`` is the loss scale that the gradients carried, None for gradients that are not scaled: of those
+    the rest is not measured, nor where NaN or inf stands in the way. ``factor`` is the one number that
+    every changed element was multiplied by (elements set to zero left out), 1 if none was changed, None if
+    there is no such number. ``norm_before`` and ``norm_after`` are L2 norms over ``params``. ``pinned`` is a
+    magnitude that different elements, or the norms of different tensors, were all brought to.
     """
 
     kind: ClassVar[str] = "edited"
     params: ParameterSet
     how: str
     noticed_at: Site | None = None
+    scale: float | None = None
+    factor: float | None = None
+    norm_before: float | None = None
+    norm_after: float | None = None
+    pinned: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clipped(Event):
     """A clipping function of torch ran over ``params`` (those that had a gradient).
 
-    ``total_norm`` is what it measured and ``max_norm`` its limit, where it has them.
+    ``total_norm`` is what it measured and ``max_norm`` its limit, where it has them; ``clip_value`` is the
+    limit of one that clips elements. The other fields are those of `GradientsEdited`.
     """
 
     kind: ClassVar[str] = "clipped"
@@ -363,6 +375,12 @@ class Clipped(Event):
     function: str
     max_norm: float | None = None
     total_norm: float | None = None
+    clip_value: float | None = None
+    scale: float | None = None
+    factor: float | None = None
+    norm_before: float | None = None
+    norm_after: float | None = None
+    pinned: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -684,6 +702,23 @@ class HalfMeasured(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HalfReduction(Event):
+    """A backward's graph, of a structure not seen before, holds a loss or a long sum computed in float16.
+
+    ``op`` is the autograd node's name, ``module`` and ``op_site`` where its forward op ran. ``loss``: it is a
+    loss by itself. ``elements`` are added up for each result, 0 if that is not known.
+    """
+
+    kind: ClassVar[str] = "half_reduction"
+    op: str
+    module: str = ""
+    op_site: Site | None = None
+    loss: bool = False
+    elements: int = 0
+    graph: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphReleased(Event):
     """The graph of a `Forward` was freed and no backward had run through it.
 
@@ -749,6 +784,7 @@ EVENTS: dict[str, type[Event]] = {
         Nonfinite,
         Amplified,
         HalfMeasured,
+        HalfReduction,
         GraphReleased,
         StepEnd,
         NotObservable,

@@ -288,6 +288,7 @@ class Backwards:
         fields, loss, scales = ticket.fields, ticket.loss, dict(ticket.open.scales)
         found = self._found(ticket, written, norms)
         if scales:
+            context.state.carry(written, next(reversed(scales.values())))
             context.journal.scale = lambda: _scaled(scales)["scale"]
         if ticket.open.reported:  # a later part of the same backward is an event of its own
             stamp = context.journal.stamp(fields["site"])
@@ -322,7 +323,9 @@ class Backwards:
                     **_told(found),
                 )
             for stamp, (kind, words) in zip(stamps[1:], found.events, strict=True):
-                yield kind(**stamp, backward=fields["order"], **words)
+                carried = scale["scale"] if words.get("what") == "gradients" else None
+                scaled = {} if carried is None else {"scale": carried}
+                yield kind(**stamp, backward=fields["order"], **words, **scaled)
             self._pass_tables(found.table, outputs, fields, scale["scale"])
 
         context.journal.add(make)

@@ -22,6 +22,7 @@ from graddebug.capture.context import Context, Subjects
 from graddebug.capture.forwards import Forwards
 from graddebug.capture.gradients import GradientState
 from graddebug.capture.graph import GraphCatalogue
+from graddebug.capture.half_reductions import half_reductions
 from graddebug.capture.journal import Journal, Observer
 from graddebug.capture.measuring import Measuring, NodesMode
 from graddebug.capture.modules import ModuleIntervals
@@ -34,7 +35,8 @@ from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
-from graddebug.records import NotObservable, RunEnd
+from graddebug.graph import BackwardGraph
+from graddebug.records import HalfReduction, NotObservable, RunEnd
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -88,6 +90,7 @@ class Capture:
         self.lock = threading.RLock()
         self.on_failure = on_failure
         self._declined: set[str] = set()
+        self._observer = observer
         self._context = context = self._make_context(subjects, observer, eager=eager)
         self._clock = StepClock(context.journal, self._forget_old)
         self._optimizers = Optimizers(context, self._clock, subjects.optimizers, observer.optimizer)
@@ -116,11 +119,28 @@ class Capture:
             journal=journal,
             sites=sites,
             intervals=ModuleIntervals(),
-            graphs=GraphCatalogue(observer.graph, self._decline),
+            graphs=GraphCatalogue(self._new_graph, self._decline),
             measuring=Measuring(self._nodes, sites, table.index, self._fail),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )
+
+    def _new_graph(self, graph: BackwardGraph) -> None:
+        """A structure not seen before: pass it on, and tell what its ops alone show."""
+        self._observer.graph(graph)
+        found = half_reductions(graph)
+        site = self._context.sites.here() if found else None
+        for one in found:
+            self._context.journal.note(
+                HalfReduction,
+                site,
+                op=one.node.op,
+                module=one.node.module,
+                op_site=graph.site_of(one.node),
+                loss=one.loss,
+                elements=one.elements,
+                graph=graph.hash,
+            )
 
     def _decline(self, what: str, reason: str) -> None:
         if what not in self._declined:
@@ -227,11 +247,12 @@ class Capture:
         self,
         function: str,
         parameters: list[torch.Tensor],
-        max_norm: float | None,
-        total_norm: torch.Tensor | None,
+        max_norm: float | None = None,
+        total_norm: torch.Tensor | None = None,
+        clip_value: float | None = None,
     ) -> None:
         """A clipping function returned."""
-        self._clipping.after(function, parameters, max_norm, total_norm)
+        self._clipping.after(function, parameters, max_norm, total_norm, clip_value)
 
     @guarded
     def scaled(self, scaler: GradScaler, outputs: object) -> None:

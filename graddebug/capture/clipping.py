@@ -18,14 +18,16 @@ class Clipping:
 
     def before(self) -> None:
         """A clipping function is about to run: what changed before it is not its doing."""
-        self._context.outside(self._context.sites.here(), doubt=False)
+        context = self._context
+        context.outside(context.sites.here(), doubt=bool(context.state.scaled))
 
     def after(
         self,
         function: str,
         parameters: Iterable[torch.Tensor],
-        max_norm: float | None,
-        total_norm: torch.Tensor | None,
+        max_norm: float | None = None,
+        total_norm: torch.Tensor | None = None,
+        clip_value: float | None = None,
     ) -> None:
         """It ran over ``parameters``."""
         context = self._context
@@ -35,12 +37,22 @@ class Clipping:
         if not known:
             return
         stamp = context.journal.stamp(context.sites.here())
-        state.rescaled(state.look(known))
+        done = state.rescaled(state.look(known))
         norm = context.readback.scalar(total_norm) if total_norm is not None else None
         members = context.table.intern(known)
 
         def make() -> tuple[Clipped]:
             total = float(norm.values[0]) if norm is not None else None
-            return (Clipped(**stamp, params=members, function=function, max_norm=max_norm, total_norm=total),)
+            return (
+                Clipped(
+                    **stamp,
+                    params=members,
+                    function=function,
+                    max_norm=max_norm,
+                    total_norm=total,
+                    clip_value=clip_value,
+                    **(done.figures(known) if done is not None else {}),
+                ),
+            )
 
         context.journal.add(make)

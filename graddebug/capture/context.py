@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -148,12 +149,15 @@ class Context:
                     )
                 )
             if settled.assigned:
-                members = intern(settled.assigned)
-                events.append(GradientsEdited(**stamps[2], params=members, how="assigned", noticed_at=site))
+                events.append(edited(stamps[2], settled.assigned, "assigned"))
             if settled.in_place:
-                members = intern(settled.in_place)
-                events.append(GradientsEdited(**stamps[3], params=members, how="in place", noticed_at=site))
+                events.append(edited(stamps[3], settled.in_place, "in place"))
             return events
+
+        def edited(stamp: dict[str, Any], members: list[int], how: str) -> GradientsEdited:
+            figures = changes.scaled.figures(members) if changes.scaled else {}
+            params = self.table.intern(members)
+            return GradientsEdited(**stamp, params=params, how=how, noticed_at=site, **figures)
 
         self.journal.add(make)
 

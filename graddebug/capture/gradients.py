@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
+from graddebug.capture.edits import Edited, edit_of
 from graddebug.capture.parameters import ParameterTable
 from graddebug.capture.readback import Numbers, Readback
-from graddebug.capture.samples import Sample, is_plain
+from graddebug.capture.samples import FloatArray, Sample, is_plain
 
 
 class _Absent:
@@ -39,6 +41,7 @@ class Changes:
     in_place: list[int] = field(default_factory=list)
     silent: list[int] = field(default_factory=list)
     norms: Numbers | None = None
+    scaled: Comparison | None = None
     before: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None = None
 
     def __bool__(self) -> bool:
@@ -115,6 +118,11 @@ class Measure:
                 return self.members[place], element
         return -1, -1
 
+    def elements(self, place: int) -> FloatArray:
+        """One gradient's sample."""
+        span, _ = self.sample.layout.span_of(place)
+        return self.sample.numbers[span]
+
     def largest(self, place: int) -> int:
         """The element of one gradient's sample that is farthest from zero; -1 if all are zero."""
         if not self.norms.values[place] > 0:
@@ -122,6 +130,44 @@ class Measure:
         span, stride = self.sample.layout.span_of(place)
         element = int(np.abs(self.sample.numbers[span]).argmax())
         return element * stride if self.sample.numbers[span][element] != 0 else -1
+
+
+class Comparison:
+    """Scaled gradients before and after an edit; `figures` can be asked for when the numbers are here."""
+
+    __slots__ = ("_after", "_before", "_dtypes", "_scales")
+
+    def __init__(
+        self,
+        before: dict[int, tuple[Measure, int]],
+        after: Measure,
+        scales: dict[int, Numbers],
+        dtypes: dict[int, str],
+    ) -> None:
+        self._before = before
+        self._after = after
+        self._scales = scales
+        self._dtypes = dtypes
+
+    def figures(self, members: Iterable[int]) -> dict[str, Any]:
+        """What was done to those of ``members`` that carry a scale: fields of `GradientsEdited`."""
+        scaled = [i for i in members if i in self._before]
+        if not scaled:
+            return {}
+        edit = edit_of([self._edited(i) for i in scaled])
+        scale = {"scale": max(float(self._scales[i].values[0]) for i in scaled)}
+        return scale if edit is None else scale | asdict(edit)
+
+    def _edited(self, index: int) -> Edited:
+        measure, place = self._before[index]
+        now = self._after.members.index(index)
+        return Edited(
+            before=measure.elements(place),
+            after=self._after.elements(now),
+            norm_before=float(measure.norms.values[place]),
+            norm_after=float(self._after.norms.values[now]),
+            dtype=self._dtypes[index],
+        )
 
 
 class GradientState:
@@ -140,6 +186,8 @@ class GradientState:
         self._written: dict[int, tuple[Measure, int]] = {}
         #: Gradients that hold something no step has consumed.
         self._pending: set[int] = set()
+        #: The loss scale that a gradient carries, of those that a scaled backward wrote and nobody unscaled.
+        self.scaled: dict[int, Numbers] = {}
         #: Parameters that a backward has ever written.
         self.ever_written: set[int] = set()
 
@@ -219,26 +267,58 @@ class GradientState:
         for i in changed:
             if self._refs[i] is _ABSENT:
                 changes.to_none.append(i)
+                self.scaled.pop(i, None)
             elif before[i]() is self._refs[i]():
                 changes.in_place.append(i)
             else:
                 changes.assigned.append(i)
+        written = self._scaled_and_known(changed)
         for i in changed:
             self._forget(i)
         self._pending.update(changes.assigned, changes.in_place)
         if doubt:
-            busy = self.busy()
-            consumed = [i for i in self._consumed if i not in busy and self.grad(i) is not None]
-            changes.silent = consumed + self._silently_zeroed(busy)
-        self._weigh(changes)
+            changes.silent = self._in_doubt()
+        self._weigh(changes, written)
         return changes
 
-    def _weigh(self, changes: Changes) -> None:
+    def _in_doubt(self) -> list[int]:
+        """Gradients that may have changed behind the counters."""
+        busy = self.busy()
+        consumed = [i for i in self._consumed if i not in busy and self.grad(i) is not None]
+        return list(dict.fromkeys(consumed + self._silently_zeroed(busy) + self._scaled_still(busy)))
+
+    def _scaled_still(self, busy: Collection[int]) -> list[int]:
+        """Gradients that wait to be unscaled: what is done to them now is undone by the scale."""
+        scaled = self._scaled_and_known(self.scaled)
+        return [i for i in scaled if i in self._pending and i not in busy and self.grad(i) is not None]
+
+    def _scaled_and_known(self, indices: Iterable[int]) -> dict[int, tuple[Measure, int]]:
+        """Those of the gradients that carry a scale, as they were when last seen."""
+        if not self.scaled:
+            return {}
+        return {i: known for i in indices if i in self.scaled and (known := self._written.get(i)) is not None}
+
+    def _weigh(self, changes: Changes, written: dict[int, tuple[Measure, int]]) -> None:
         doubtful = changes.assigned + changes.in_place + changes.silent
         if not doubtful:
             return
-        changes.norms = self._readback.norms([self._grad_now(i) for i in doubtful])
         changes.before = np.array([self._known_norm(i) for i in changes.silent])
+        written |= self._scaled_and_known(changes.silent)
+        written = {i: known for i, known in written.items() if self.grad(i) is not None}
+        if not written:
+            changes.norms = self._readback.norms([self._grad_now(i) for i in doubtful])
+            return
+        now = self._measure(doubtful)
+        changes.norms, changes.scaled = now.norms, self._compare(written, now)
+
+    def _compare(self, before: dict[int, tuple[Measure, int]], now: Measure) -> Comparison:
+        """Compare gradients that carry a scale with what they were, and know them as they are now."""
+        for place, i in enumerate(now.members):
+            if i in before:
+                self._written[i] = (now, place)
+        scales = {i: self.scaled[i] for i in before}
+        dtypes = {i: self._table.infos[i].dtype for i in before}
+        return Comparison(before, now, scales, dtypes)
 
     def _known_norm(self, index: int) -> float:
         known = self._consumed.get(index) or self._written.get(index)
@@ -268,6 +348,16 @@ class GradientState:
         self.ever_written.update(indices)
         return measure
 
+    def carry(self, indices: Iterable[int], scale: Numbers) -> None:
+        """What was written into these was multiplied by a loss scale."""
+        self.scaled.update(dict.fromkeys(indices, scale))
+
+    def unscaled(self, indices: Sequence[int]) -> None:
+        """A scaler divided these by their scale in place."""
+        for i in indices:
+            self.scaled.pop(i, None)
+        self.rescaled(indices)
+
     def _measure(self, indices: Sequence[int]) -> Measure:
         return Measure(indices, [self._grad_now(i) for i in indices], self._readback)
 
@@ -276,26 +366,35 @@ class GradientState:
         self._pending.difference_update(measure.members)
         for place, i in enumerate(measure.members):
             self._consumed[i] = (measure, place)
+            self.scaled.pop(i, None)
 
     def cleared(self, indices: Iterable[int]) -> None:
         """A seen call cleared these."""
         for i in indices:
             self._forget(i)
+            self.scaled.pop(i, None)
 
     def settled(self, settled: Settled) -> None:
         """The doubts of the last look are settled: these are clear, those hold something new."""
         self.cleared(settled.zeroed)
         for i in settled.in_place:
-            self._forget(i)
+            self._consumed.pop(i, None)
+            if i not in self.scaled:
+                self._written.pop(i, None)
         self._pending.update(settled.in_place)
 
-    def rescaled(self, indices: Sequence[int]) -> None:
-        """A seen call (clipping) changed these in place; consumed ones keep being known by their norm."""
+    def rescaled(self, indices: Sequence[int]) -> Comparison | None:
+        """A seen call (clipping) changed these in place; consumed ones keep being known by their norm.
+
+        Of those that carry a scale, what it did to them.
+        """
+        written = self._scaled_and_known(indices)
         for i in indices:
             self._written.pop(i, None)
         consumed = [i for i in indices if i in self._consumed]
         if consumed:
             self.consumed(self._measure(consumed))
+        return self._compare(written, self._measure(list(written))) if written else None
 
     def measure(self, indices: Sequence[int]) -> Measure:
         """The gradients as they are now, reusing what was measured when they were written."""

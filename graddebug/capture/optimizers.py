@@ -427,7 +427,7 @@ class Optimizers:
     def _consume(self, opened: OpenStep, ready: list[int]) -> None:
         state = self._context.state
         if opened.divides:  # a fused kernel leaves the gradients that it divided by the scale behind
-            state.rescaled(ready)
+            state.unscaled(ready)
         same = not opened.closure and not opened.divides and ready == opened.gradients.members
         state.consumed(opened.gradients if same else state.measure(ready))
 

@@ -174,14 +174,14 @@ class Scalers:
         opened = self._context.scaler_step()
         implicit = opened is not None and (opened.scaler, opened.optimizer) == (entry.index, owner.index)
         if not implicit:
-            self._context.outside(self._context.sites.here(), doubt=False)
+            self._context.outside(self._context.sites.here(), doubt=bool(self._context.state.scaled))
         return UnscaleCall(entry, owner, self._scale(entry, scaler), implicit)
 
     def after_unscale(self, call: UnscaleCall, scaler: GradScaler, optimizer: torch.optim.Optimizer) -> None:
         """It returned: what changed is its doing, though it moves no version counter (2.13)."""
         context = self._context
         ready = self._with_gradient(call.optimizer)
-        context.state.rescaled(ready)
+        context.state.unscaled(ready)
         found = self._found_inf(scaler, optimizer)
         stamp, params = context.journal.stamp(context.sites.here()), context.table.intern(ready)
 

@@ -251,7 +251,7 @@ def _add_param_group(listeners: _Listeners, original: Any) -> Any:
     return add_param_group
 
 
-def _clip_with_norm(listeners: _Listeners, original: Any) -> Any:
+def _clip_with_norm(listeners: _Listeners, original: Any, *, called: str = "clip_grad_norm_") -> Any:
     @functools.wraps(original)
     def _clip_grads_with_norm_(
         parameters: Any, max_norm: Any, total_norm: Any, *args: Any, **kwargs: Any
@@ -265,7 +265,7 @@ def _clip_with_norm(listeners: _Listeners, original: Any) -> Any:
         result = original(parameters, max_norm, total_norm, *args, **kwargs)
         limit = None if isinstance(max_norm, torch.Tensor) else float(max_norm)
         for capture in captures:
-            capture.after_clip("clip_grad_norm_", parameters, limit, total_norm)
+            capture.after_clip(called, parameters, limit, total_norm)
         return result
 
     return _clip_grads_with_norm_
@@ -282,7 +282,7 @@ def _clip_value(listeners: _Listeners, original: Any) -> Any:
             capture.before_clip()
         result = original(parameters, clip_value, *args, **kwargs)
         for capture in captures:
-            capture.after_clip("clip_grad_value_", parameters, None, None)
+            capture.after_clip("clip_grad_value_", parameters, clip_value=float(clip_value))
         return result
 
     return clip_grad_value_
@@ -470,6 +470,12 @@ _WRAPPED: tuple[tuple[Any, ...], ...] = (
     (_add_param_group, torch.optim.Optimizer, "add_param_group"),
     (_module_zero_grad, nn.Module, "zero_grad"),
     (_clip_with_norm, clip_grad, "_clip_grads_with_norm_"),
+    # The same function under its public name (torch 2.6 to 2.13).
+    (
+        functools.partial(_clip_with_norm, called="clip_grads_with_norm_"),
+        torch.nn.utils,
+        "clip_grads_with_norm_",
+    ),
     (_clip_value, clip_grad, "clip_grad_value_", torch.nn.utils),
     # It refuses tensors that have weak references (torch 2.3 to 2.13), and ours are such.
     (_swap_tensors, torch.utils, "swap_tensors"),

@@ -126,7 +126,7 @@ class _Case:
         self._last_step = max(self._last_step, claim.step)
         self._parameters.update(claim.parameters)
         severity = claim.severity or self._rule.severity
-        if severity > self._severity:
+        if severity > self._severity or (claim.latest and severity == self._severity):
             self._severity = severity
             self._claim = replace(claim, step=self._claim.step)
 

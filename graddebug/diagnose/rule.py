@@ -20,7 +20,8 @@ class Claim:
     ``message`` may hold `PARAMETERS`. The last of ``roles`` is the line that did the harm. Two claims of a
     rule are one finding when the ``roles`` named by ``anchor`` (all of them if empty) lie on the same lines
     and they are of one ``variant``; a claim without lines is told from others by ``topic`` and its
-    parameters. ``severity`` None: the rule's own.
+    parameters. ``severity`` None: the rule's own. ``latest``: the finding speaks in the words of its newest
+    sighting (a rate, a streak), not of its first.
     """
 
     step: int
@@ -33,6 +34,7 @@ class Claim:
     anchor: tuple[str, ...] = ()
     topic: str = ""
     variant: str = ""
+    latest: bool = False
 
 
 Claims = Iterable[Claim] | None

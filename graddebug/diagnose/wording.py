@@ -22,6 +22,16 @@ def times(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def number(value: float) -> str:
+    """A measured number: ``65,536``, ``0.25``, ``1.53e-05``."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
+def literal(value: float) -> str:
+    """A number as Python spells it in code: ``65536``, ``0.5``."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
 def place(site: Site | None) -> str:
     """``train.py:41``."""
     return f"{PurePath(site.file).name}:{site.line}" if site else "a line that could not be seen"

@@ -41,6 +41,13 @@ CATALOGUE = {
     "GD412": ("schedule-on-skipped-step", "note"),
     "GD413": ("unscaled-twice", "error"),
     "GD416": ("backward-under-autocast", "note"),
+    "GD401": ("clip-before-unscale", "error"),
+    "GD409": ("scale-collapse", "error"),
+    "GD410": ("half-without-scaler", "warning"),
+    "GD411": ("near-overflow", "warning"),
+    "GD414": ("step-skipped", "note"),
+    "GD415": ("gradient-underflow", "warning"),
+    "GD418": ("reduction-in-half", "warning"),
 }
 
 
