@@ -8,6 +8,7 @@ from typing import Any
 
 from graddebug.ledger.cohorts import Cohort, Partition
 from graddebug.ledger.facts import AddedToNonfinite, Consumed, Discarded, Fact, Portion
+from graddebug.ledger.fates import Fates
 from graddebug.ledger.life import Contribution, Line, count_of, line_of, newest_of
 from graddebug.records import (
     Backward,
@@ -120,6 +121,7 @@ class Ledger:
         #: Parameters that a watched module held once and holds no longer, and the tick that was noticed.
         self.unregistered: dict[int, int] = {}
         self._open: dict[int, _OpenStep] = {}
+        self._fates = Fates(lambda index: bool(self.cohorts.life(index).owners))
         self._unowned: tuple[int, tuple[Cohort, ...]] = (-1, ())
         self._folds: dict[type[Event], Callable[[Any], tuple[Fact, ...]]] = {
             Backward: self._backward,
@@ -138,7 +140,9 @@ class Ledger:
         """Take in the next event; the facts are about the moment of the event, most often none."""
         self.tick += 1
         fold = self._folds.get(type(event))
-        return fold(event) if fold is not None else _NOTHING
+        facts = fold(event) if fold is not None else _NOTHING
+        settled = self._fates.fold(event)
+        return (*facts, *settled) if settled else facts
 
     def optimizer(self, index: int) -> OptimizerLife:
         """The life of an optimizer, begun if it is new."""

@@ -31,6 +31,13 @@ CATALOGUE = {
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
+    "GD501": ("nonfinite-born-backward", "error"),
+    "GD502": ("nonfinite-born-forward", "error"),
+    "GD503": ("masked-branch-nan", "error"),
+    "GD504": ("gradient-amplified", "warning"),
+    "GD505": ("nonfinite-gradient-consumed", "error"),
+    "GD506": ("optimizer-state-nonfinite", "error"),
+    "GD512": ("nonfinite-loss-healthy-gradient", "note"),
 }
 
 
