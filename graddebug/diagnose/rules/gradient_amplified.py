@@ -33,8 +33,8 @@ class GradientAmplified(Rule):
     severity = Severity.WARNING
     why = (
         "A tiny eps keeps a division by a norm finite and lets its derivative be 1/eps: for a vector of "
-        "zeros `F.normalize` passes on a gradient 1e12 times as large. No NaN appears and nothing warns; one such "
-        "step throws the weights far away, or fills Adam's moments for a long time."
+        "zeros `F.normalize` makes the gradient 1e12 times as large. No NaN appears and nothing warns; one "
+        "such step throws the weights far away, or fills Adam's moments for a long time."
     )
     fix = "Keep zeros out of the op, or give it an eps as large as differences that matter."
     example = (

@@ -18,8 +18,8 @@ class MaskedBranchNan(Rule):
     severity = Severity.ERROR
     why = (
         "torch.where(mask, f(x), 0) computes f(x) everywhere. Where the mask is off, the value is thrown "
-        "away and a gradient of 0 goes back into f; if f's derivative is inf there, 0·inf is NaN. The loss never "
-        "shows it."
+        "away and a gradient of 0 goes back into f; if f's derivative is inf there, 0·inf is NaN. The loss "
+        "never shows it."
     )
     fix = "Make the input safe before the op, not the result after it: `where` twice."
     example = (
