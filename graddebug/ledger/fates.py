@@ -57,9 +57,7 @@ class Fates:
         self._cleared: list[_Pending] = []  # since the newest backward: an update by hand is seen late
         self._waiting: dict[int, OptimizerStep] = {}
         self._in_a_row: dict[Key, int] = {}
-        self._spoiled: set[int] = set()
-        #: Parameters that a step has made NaN or inf; they stay so until the program writes them anew.
-        self.spoiled_weights: set[int] = set()
+        self._spoiled: set[int] = set()  # weights a step made bad, until the program writes them anew
         self._folds: dict[type[Event], Callable[[Any], Settled]] = {
             Backward: self._backward,
             Nonfinite: self._nonfinite,
@@ -100,12 +98,11 @@ class Fates:
 
     def _is_consequence(self, pending: _Pending) -> bool:
         """Whether it came from weights that an earlier step has spoiled."""
-        if not self._spoiled and not self.spoiled_weights:
+        if not self._spoiled:
             return False
         reached = () if pending.backward is None else (*pending.backward.reached, *pending.backward.written)
-        origins = pending.event.origins
-        from_weights = [one.parameter in self.spoiled_weights for one in origins if one.born == "weights"]
-        return any(from_weights) or not self._spoiled.isdisjoint((*pending.event.params, *reached))
+        used = {one.parameter for one in pending.event.origins if one.born == "weights"}
+        return not self._spoiled.isdisjoint((*pending.event.params, *reached, *used))
 
     def _is_known(self, pending: _Pending) -> bool:
         """Whether a bad gradient of this window was only added to, or the same origin has made it again."""
@@ -136,7 +133,7 @@ class Fates:
             settled = self._consume(begin, event, bad, event.ready)
         if not settled:
             self._in_a_row.clear()
-        self._spoil(event.nonfinite_weights)
+        self._spoiled.update(event.nonfinite_weights)
         return settled
 
     def _still_bad(self, ready: ParameterSet) -> ParameterSet:
@@ -148,7 +145,6 @@ class Fates:
         self, step: OptimizerStep, event: Event, nonfinite: ParameterSet, ready: ParameterSet
     ) -> Settled:
         bad = set(nonfinite) - self._spoiled
-        self._spoiled.difference_update(set(ready) - set(nonfinite))
         settled: list[NonfiniteSettled] = []
         for pending in self._touched(ready):
             hit = pending.open & bad or (bad if pending.by_hand else set())
@@ -159,13 +155,8 @@ class Fates:
         if bad and not settled:
             nobody = _Pending(Nonfinite(step=event.step, order=event.order, backward=-1), None)
             settled.append(self._told(nobody, "consumed", event, step=step, params=sorted(bad)))
-        self._spoil(sorted(bad))
+        self._spoiled.update(bad)
         return tuple(settled)
-
-    def _spoil(self, params: Iterable[int]) -> None:
-        if params:
-            self._spoiled.update(params)
-            self.spoiled_weights.update(params)
 
     # --- they go without harm ---------------------------------------------------------------
 
@@ -198,7 +189,6 @@ class Fates:
     def _moved(self, event: WeightsMoved) -> Settled:
         """Updated by hand; or loaded, copied, reset: then what was spoiled may be well again."""
         self._spoiled.difference_update(event.params)
-        self.spoiled_weights.difference_update(event.params)
         mine = {index for index in event.params if not self._owned(index)}
         if not mine:
             return ()
@@ -207,7 +197,7 @@ class Fates:
             hit = mine.intersection(pending.event.params)
             if hit:
                 settled.append(self._settle(pending, "consumed", event, params=sorted(hit)))
-                self._spoil(hit)
+                self._spoiled.update(hit)
         self._cleared.clear()
         return tuple(settled)
 
@@ -252,7 +242,7 @@ class Fates:
             step=step,
             params=tuple(pending.event.params if params is None else params),
             in_a_row=self._count(pending, fate),
-            spoiled=frozenset(self.spoiled_weights),
+            spoiled=frozenset(self._spoiled),
         )
 
     def _count(self, pending: _Pending, fate: Fate) -> int:

@@ -18,6 +18,12 @@ LARGEST = {
     "complex64": 3.4028e38,
     "complex128": 1.7977e308,
 }
+_SILENT = frozenset(
+    (
+        *("alpha", "beta", "dim", "reduction", "ignore_index", "groups", "group", "keepdim", "correction"),
+        *("C", "HxW", "N", "S_sym_argsize_minus_1", "self_sym_numel", "scale", "dropout_p"),
+    )
+)
 _CPP_NODE = re.compile(r"(\w+?)Backward\d+")
 
 
@@ -105,6 +111,11 @@ class Facts:
     def tensors(self) -> list[Operand]:
         """The operands that are tensors with numbers in them."""
         return [one for one in self.origin.operands if not one.scalar and one.numel]
+
+    @property
+    def telling(self) -> list[Operand]:
+        """The operands whose numbers say something: tensors, and exponents and the like."""
+        return [one for one in self.origin.operands if one.numel and not (one.scalar and one.name in _SILENT)]
 
     @property
     def half(self) -> bool:

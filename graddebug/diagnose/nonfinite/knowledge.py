@@ -40,7 +40,7 @@ def _own_function(origin: Origin) -> Explanation:
     name = origin.op.removesuffix("Backward")
     return Explanation(
         cause="the program's own backward",
-        words=f"the program's own `{name}.backward` returned them for a finite gradient",
+        words=f"the program's own `{name}.backward`, which returned them for a finite gradient",
         fix=f"Mend `{name}.backward`: check it with `torch.autograd.gradcheck` at the inputs of this step.",
     )
 
@@ -82,7 +82,7 @@ def _smaller(facts: Facts) -> str:
 
 def _seen(facts: Facts) -> list[str]:
     """Operands and incoming gradient in numbers."""
-    shown = [f"{one.name} {_holds(one.name, facts)}" for one in facts.origin.operands if one.numel][:4]
+    shown = [f"{one.name} {_holds(one.name, facts)}" for one in facts.telling][:4]
     if facts.origin.incoming == facts.origin.incoming:
         shown.append(f"the gradient that came in has norm {number(facts.origin.incoming)}")
     return shown

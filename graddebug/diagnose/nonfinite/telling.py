@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from graddebug.diagnose.nonfinite.entry import Explanation
-from graddebug.diagnose.nonfinite.facts import number
+from graddebug.diagnose.nonfinite.facts import Facts, number
 from graddebug.diagnose.nonfinite.knowledge import explain, is_fill
 from graddebug.diagnose.rule import PARAMETERS, Claim, roles
 from graddebug.diagnose.wording import quoted, times
@@ -144,7 +144,7 @@ def _evidence(birth: Birth) -> dict[str, object]:
     found |= {"nan": origin.nan, "inf": origin.inf, "elements": origin.numel, "dtype": origin.dtype}
     if not math.isnan(origin.incoming):
         found["incoming_norm"] = origin.incoming
-    operands = [_operand(one) for one in origin.operands if one.numel]
+    operands = [_operand(one) for one in Facts(origin).telling]
     found |= {"operands": operands} if operands else {}
     found |= {"loss_scale": fact.event.scale} if fact.event.scale is not None else {}
     return found | {"bad_parameters": len(fact.event.params), "healthy_parameters": len(fact.event.healthy)}

@@ -42,7 +42,7 @@ def _op(birth: Birth, ledger: Ledger) -> Claim:
         ledger,
         message=(
             f"{sentence(birth.place)} made {birth.what} of finite numbers, in {birth.share} of its result. "
-            f"The op is {birth.why.words}."
+            f"The cause is {birth.why.words}."
         ),
         fix=birth.why.fix,
     )

@@ -96,7 +96,7 @@ def _measure() -> str:
 
 
 def _narrowed(fact: NonfiniteSettled, ledger: Ledger) -> str:
-    """The narrowest place that parameters, the loss and the frontier of the graph allow."""
+    """The narrowest place that parameters and the loss allow."""
     event = fact.event
     if event.loss is not None and not math.isfinite(event.loss):
         return f"The loss was {event.loss} already: it was born in the forward, before any gradient."
@@ -104,14 +104,9 @@ def _narrowed(fact: NonfiniteSettled, ledger: Ledger) -> str:
         return (
             f"In the same backward {_called(event.healthy, ledger)} got finite gradients: the bad number was "
             f"born after the way to {'those' if len(event.healthy) > 1 else 'that one'} had parted, before "
-            f"{_called(event.params or fact.params, ledger)}{_frontier(fact)}."
+            f"{_called(event.params or fact.params, ledger)}."
         )
-    return f"No parameter got a finite gradient, though the loss was finite: look near it{_frontier(fact)}."
-
-
-def _frontier(fact: NonfiniteSettled) -> str:
-    nodes = fact.event.frontier
-    return f" (nodes {names([str(node) for node in nodes])} of its graph)" if nodes else ""
+    return "No parameter got a finite gradient, though the loss was finite: look near it."
 
 
 def _called(params: ParameterSet, ledger: Ledger) -> str:

@@ -17,7 +17,7 @@ def test_wording(tell: Tell) -> None:
     assert found.message == (
         "The gradient became NaN at `dist = torch.sqrt(x)` (train.py:12) in net.dist (3 of 128 elements), "
         "although the forward does not use what it computes there: `y = torch.where(x > 0, dist, zero)` "
-        "(train.py:13) throws those elements away, and sends a gradient of 0 back for them. The op is the "
+        "(train.py:13) throws those elements away, and sends a gradient of 0 back for them. The cause is the "
         "square root of a tensor whose minimum is 0 (3 of 128 elements): its derivative 1/(2·sqrt(x)) is inf "
         "there; 0 times inf is NaN. `optimizer.step()` (train.py:43) applied that to fc1.weight, fc1.bias and "
         "2 more."

@@ -20,7 +20,7 @@ def test_wording(tell: Tell, lines: Lines) -> None:
     assert found.severity is Severity.ERROR
     assert found.message == (
         "The gradient became inf at `dist = torch.sqrt(x)` (train.py:12) in net.dist: a finite one (norm 0.5) "
-        "came into its SqrtBackward0, and 3 of 128 elements of what went out are not finite. The op is the "
+        "came into its SqrtBackward0, and 3 of 128 elements of what went out are not finite. The cause is the "
         "square root of a tensor whose minimum is 0 (3 of 128 elements): its derivative 1/(2·sqrt(x)) is inf "
         "there. `optimizer.step()` (train.py:43) applied that to fc1.weight, fc1.bias and 2 more."
     )
@@ -161,7 +161,7 @@ def test_the_own_backward_of_a_function_is_to_blame(tell: Tell) -> None:
     story = tell()
     bad_backward(story, origin(op="RoundBackward", operands=()))
     story.step(nonfinite=ALL)
-    assert "the program's own `Round.backward` returned them" in story.found("GD501").message
+    assert "the program's own `Round.backward`, which returned them" in story.found("GD501").message
 
 
 def test_a_bad_start_of_the_backward(tell: Tell) -> None:

@@ -39,7 +39,7 @@ def test_wording(tell: Tell, lines: Lines) -> None:
     found = story.found("GD502")
     assert found.message == (
         "`p = torch.log(q)` (train.py:15) made inf of finite numbers, in 3 of 128 elements of its result. The "
-        "op is the logarithm of a tensor whose minimum is 0 (3 of 128 elements): log(0) is -inf. "
+        "cause is the logarithm of a tensor whose minimum is 0 (3 of 128 elements): log(0) is -inf. "
         "`optimizer.step()` (train.py:43) applied that to fc1.weight, fc1.bias and 2 more."
     )
     assert lines(found) == {"backward": 41, "step": 43, "forward_op": 15}
