@@ -86,7 +86,10 @@ class Fates:
     def _nonfinite(self, event: Nonfinite) -> Settled:
         backward = self._backwards.get(event.backward)
         pending = _Pending(event, backward, set(event.params))
-        if self._is_consequence(pending) or self._is_known(pending):
+        if self._is_consequence(pending):
+            self._spoiled.update(event.params)  # a step that applies them does nothing new
+            return ()
+        if self._is_known(pending):
             return ()
         if not event.params and not pending.by_hand:
             loss_is_bad = event.loss is not None and not math.isfinite(event.loss)

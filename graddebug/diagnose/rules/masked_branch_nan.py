@@ -40,8 +40,8 @@ def _claim(birth: Birth, ledger: Ledger) -> Claim:
         ledger,
         message=(
             f"The gradient became {birth.what} at {birth.place} ({birth.share}), although the forward does "
-            f"not use what it computes there: {_hidden_by(birth)}. The cause is {birth.why.words}; 0 times inf "
-            "is NaN."
+            f"not use what it computes there: {_hidden_by(birth)}. The cause is {birth.why.words}; 0 times "
+            "inf is NaN."
         ),
         fix=_fix(birth),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from graddebug.diagnose.nonfinite.facts import Told
 from graddebug.diagnose.nonfinite.telling import origins_of
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import names, quoted, sentence
 from graddebug.ledger import Contribution, Ledger, NonfiniteSettled
-from graddebug.records import Backward, ParameterSet, Severity
+from graddebug.records import Backward, Origin, ParameterSet, Severity
 
 
 class NonfiniteGradientConsumed(Rule):
@@ -96,8 +97,10 @@ def _measure() -> str:
 
 
 def _narrowed(fact: NonfiniteSettled, ledger: Ledger) -> str:
-    """The narrowest place that parameters and the loss allow."""
+    """The narrowest place that the graph, the parameters and the loss allow."""
     event = fact.event
+    if event.between:
+        return _between(event.between)
     if event.loss is not None and not math.isfinite(event.loss):
         return f"The loss was {event.loss} already: it was born in the forward, before any gradient."
     if event.healthy:
@@ -107,6 +110,26 @@ def _narrowed(fact: NonfiniteSettled, ledger: Ledger) -> str:
             f"{_called(event.params or fact.params, ledger)}."
         )
     return "No parameter got a finite gradient, though the loss was finite: look near it."
+
+
+def _between(places: tuple[Origin, ...]) -> str:
+    """Nodes at which the graph itself allows it; one with operands kept a bad tensor of the forward."""
+    first = places[0]
+    told = list(dict.fromkeys(_at(place) for place in places))
+    if first.operands:
+        bad = next((one for one in first.operands if one.nan or one.inf), None)
+        held = f" (it holds {Told(bad):bad})" if bad else ""
+        return f"The first op that kept a tensor which is not finite is {told[0]}{held}."
+    if len(told) == 1:
+        return f"It was born at {told[0]}."
+    if len(places) == 2:
+        return f"It was born between {told[0]} and {told[1]}, on the way back."
+    return f"It was born at one of these: {names(told)}."
+
+
+def _at(place: Origin) -> str:
+    line = quoted(place.site, place.op) if place.site else f"`{place.op}`"
+    return f"{line} in {place.module}" if place.module else line
 
 
 def _called(params: ParameterSet, ledger: Ledger) -> str:

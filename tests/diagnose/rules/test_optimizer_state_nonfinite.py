@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.diagnose.rules.nonfinite_stories import ALL, bad_backward
 from tests.diagnose.story import Lines, Tell
 
 
@@ -53,6 +54,6 @@ def test_what_follows_is_no_news(tell: Tell) -> None:
     story.backward()
     story.step(nonfinite_weights=(0, 1), eps=0.0)
     story.clear("optimizer")
-    story.backward(nonfinite=(0, 1))
-    story.step(nonfinite=(0, 1))
+    bad_backward(story)
+    story.step(nonfinite=ALL)
     assert story.codes == ["GD506"]
