@@ -54,7 +54,9 @@ class Fates:
         self._owned = owned
         self._backwards: dict[int, Backward] = {}
         self._pending: dict[int, _Pending] = {}
-        self._cleared: list[_Pending] = []  # since the newest backward: an update by hand is seen late
+        #: Cleared since the newest backward, and owned by nobody: an update by hand is seen late.
+        self._cleared: list[_Pending] = []
+        self._following: set[int] = set()  # got bad gradients from spoiled weights since they last moved
         self._waiting: dict[int, OptimizerStep] = {}
         self._in_a_row: dict[Key, int] = {}
         self._spoiled: set[int] = set()  # weights a step made bad, until the program writes them anew
@@ -80,14 +82,15 @@ class Fates:
         self._backwards[event.order] = event
         if len(self._backwards) > _REMEMBERED:
             del self._backwards[next(iter(self._backwards))]
-        self._cleared.clear()
-        return ()
+        cleared, self._cleared = self._cleared, []
+        return tuple(self._settle(pending, "cleared", event) for pending in cleared)
 
     def _nonfinite(self, event: Nonfinite) -> Settled:
         backward = self._backwards.get(event.backward)
         pending = _Pending(event, backward, set(event.params))
         if self._is_consequence(pending):
             self._spoiled.update(event.params)  # a step that applies them does nothing new
+            self._following.update(event.params)
             return ()
         if self._is_known(pending):
             return ()
@@ -185,13 +188,15 @@ class Fates:
         pending.open.difference_update(params)
         if not had or pending.open:
             return ()
-        if fate == "cleared":
-            self._cleared.append(pending)
+        if fate == "cleared" and not any(map(self._owned, pending.event.params)):
+            self._cleared.append(self._pending.pop(pending.event.backward))
+            return ()
         return (self._settle(pending, fate, event),)
 
     def _moved(self, event: WeightsMoved) -> Settled:
         """Updated by hand; or loaded, copied, reset: then what was spoiled may be well again."""
-        self._spoiled.difference_update(event.params)
+        self._spoiled.difference_update(i for i in event.params if self._owned(i) or i not in self._following)
+        self._following.clear()
         mine = {index for index in event.params if not self._owned(index)}
         if not mine:
             return ()
@@ -201,12 +206,14 @@ class Fates:
             if hit:
                 settled.append(self._settle(pending, "consumed", event, params=sorted(hit)))
                 self._spoiled.update(hit)
-        self._cleared.clear()
+                self._cleared = [other for other in self._cleared if other is not pending]
         return tuple(settled)
 
     def _end(self, event: RunEnd) -> Settled:
         fate: Fate = "aborted" if event.reason == "exception" else "left"
-        return tuple(self._settle(pending, fate, event) for pending in list(self._pending.values()))
+        cleared = tuple(self._settle(pending, "cleared", event) for pending in self._cleared)
+        left = tuple(self._settle(pending, fate, event) for pending in list(self._pending.values()))
+        return (*cleared, *left)
 
     # --- settled ----------------------------------------------------------------------------
 

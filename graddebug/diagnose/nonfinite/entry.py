@@ -74,6 +74,11 @@ def both(*tests: Test) -> Test:
     return lambda facts: all(test(facts) for test in tests)
 
 
+def any_of(*tests: Test) -> Test:
+    """At least one of the tests."""
+    return lambda facts: any(test(facts) for test in tests)
+
+
 def unless(test: Test) -> Test:
     """The opposite."""
     return lambda facts: not test(facts)

@@ -141,6 +141,7 @@ class Facts:
             "limit": number(self.limit),
             "dtype": self.origin.dtype or "its dtype",
             "wider": "float32" if self.limit < 1e5 or self.origin.dtype == "bfloat16" else "float64",
+            "bad_one": Told(next((one for one in self.tensors if one.nan or one.inf), None)),
             "inf_one": Told(next((one for one in self.tensors if one.inf), None)),
             "exp_limit": str(int(math.log(self.limit) / 10) * 10),
             "torch": f"torch {self.torch.partition('+')[0]}" if self.torch else "this torch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graddebug.diagnose.nonfinite.entry import (
     Entry,
     always,
+    any_of,
     both,
     has_zeros,
     holds_inf,
@@ -17,6 +18,7 @@ from graddebug.diagnose.nonfinite.entry import (
 )
 from graddebug.diagnose.nonfinite.facts import Facts
 
+RUNNING_STATISTICS = "bad running statistics"
 _FINITE_MASK = "mask with `torch.finfo(x.dtype).min` instead of -inf"
 
 
@@ -118,9 +120,12 @@ NOTHING = (
 NORMALISATION = (
     Entry(
         ops=("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm"),
-        when=holds_nan("running_mean|running_var|other|argument 3"),
-        cause="running statistics hold NaN",
-        words="a batch norm whose running statistics hold NaN: an earlier batch with NaN left them there",
+        when=any_of(
+            holds_nan("running_mean|running_var|other|argument 3"),
+            holds_inf("running_mean|running_var|other|argument 3"),
+        ),
+        cause=RUNNING_STATISTICS,
+        words="a batch norm whose running statistics are not finite: an earlier bad batch left that there",
         fix="Find what made that batch bad, and call `reset_running_stats()` on the layer.",
     ),
     Entry(

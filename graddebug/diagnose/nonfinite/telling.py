@@ -20,6 +20,8 @@ STREAK = 5
 #: Of several origins in one backward so many are told.
 _TOLD = 3
 
+_ADJUSTS = "Nothing, unless it goes on: the scaler lowers its scale until the gradient fits."
+
 
 @dataclass(frozen=True, slots=True)
 class Birth:
@@ -57,14 +59,27 @@ class Birth:
 
 
 def origins_of(fact: NonfiniteSettled) -> list[Origin]:
-    """The origins to blame: not a mask's own -inf, and not what an earlier step has spoiled."""
-    found = []
-    for origin in fact.event.origins:
-        meant = origin.born == "forward" and is_fill(origin.op) and not origin.nan
-        spoiled = origin.born == "weights" and origin.parameter in fact.spoiled
-        if not meant and not spoiled:
-            found.append(origin)
-    return found[:_TOLD]
+    """The origins to blame: not a mask's own -inf, not spoiled weights, not an op that was handed NaN.
+
+    Where the forward hides NaN (a row that nobody uses), each op that kept it makes a gradient NaN; the one
+    furthest from the loss is nearest to where it was made.
+    """
+    found = [one for one in fact.event.origins if not _is_meant(one) and not _is_spoiled(one, fact)]
+    made = [one for one in found if not _was_handed_nan(one)]
+    return (made or found[-1:])[:_TOLD]
+
+
+def _is_meant(origin: Origin) -> bool:
+    return origin.born == "forward" and is_fill(origin.op) and not origin.nan
+
+
+def _is_spoiled(origin: Origin, fact: NonfiniteSettled) -> bool:
+    return origin.born == "weights" and origin.parameter in fact.spoiled
+
+
+def _was_handed_nan(origin: Origin) -> bool:
+    inputs = (one for one in origin.operands if not one.name.startswith("result"))
+    return origin.born == "backward" and any(one.nan for one in inputs)
 
 
 def births(fact: NonfiniteSettled, wanted: Callable[[Origin], bool]) -> list[Birth]:
@@ -90,7 +105,7 @@ def claim(birth: Birth, ledger: Ledger, *, message: str, fix: str) -> Claim:
     return Claim(
         step=fact.event.step,
         message=f"{message} {outcome(fact, ledger)}",
-        fix=fix,
+        fix=_ADJUSTS if birth.cured_by_scale and fact.fate == "skipped" else fix,
         roles=roles(
             backward=backward.site if backward else None,
             step=fact.step.site if fact.step else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.nonfinite.facts import stem
 from graddebug.diagnose.nonfinite.telling import Birth, births, claim, is_masked
 from graddebug.diagnose.rule import Claim, Claims, Rule
 from graddebug.diagnose.wording import quoted
@@ -40,8 +41,8 @@ def _claim(birth: Birth, ledger: Ledger) -> Claim:
         ledger,
         message=(
             f"The gradient became {birth.what} at {birth.place} ({birth.share}), although the forward does "
-            f"not use what it computes there: {_hidden_by(birth)}. The cause is {birth.why.words}; 0 times "
-            "inf is NaN."
+            f"not use what it computes there: {_hidden_by(birth)}. The cause is {birth.why.words}"
+            f"{'; 0 times inf is NaN' if birth.why.call else ''}."
         ),
         fix=_fix(birth),
     )
@@ -50,7 +51,7 @@ def _claim(birth: Birth, ledger: Ledger) -> Claim:
 def _hidden_by(birth: Birth) -> str:
     origin = birth.origin
     if origin.mask_op:
-        mask = quoted(origin.mask_site, origin.mask_op)
+        mask = quoted(origin.mask_site, stem(origin.mask_op).lower())
         return f"{mask} throws those elements away, and sends a gradient of 0 back for them"
     zeros = f"{origin.incoming_zeros:,} of {origin.incoming_numel:,} elements"
     return f"a mask, an index or a product with 0 throws them away, so that the gradient is 0 there ({zeros})"

@@ -50,7 +50,8 @@ def _claim(birth: Birth, ledger: Ledger) -> Claim:
         ledger,
         message=(
             f"The gradient became {birth.what} at {birth.place}: a finite one{came} came into its "
-            f"{origin.op}, and {birth.share} of what went out are not finite. The cause is {birth.why.words}."
+            f"{origin.op}, and what went out is {birth.what} in {birth.share}. The cause "
+            f"is {birth.why.words}."
         ),
         fix=birth.why.fix,
     )

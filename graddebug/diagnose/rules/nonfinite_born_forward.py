@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.nonfinite.reductions import RUNNING_STATISTICS
 from graddebug.diagnose.nonfinite.telling import Birth, births, claim
 from graddebug.diagnose.rule import Claim, Claims, Rule
 from graddebug.diagnose.wording import quoted, sentence
@@ -49,6 +50,9 @@ def _op(birth: Birth, ledger: Ledger) -> Claim:
 
 
 def _data(birth: Birth, ledger: Ledger) -> Claim:
+    if birth.why.cause == RUNNING_STATISTICS:  # a buffer is no data
+        words = f"{sentence(birth.place)} is {birth.why.words}."
+        return claim(birth, ledger, message=words, fix=birth.why.fix)
     bad = next((one for one in birth.origin.operands if one.nan or one.inf), None)
     holds = _holds(bad) if bad is not None else f"{birth.share} are {birth.what}"
     step = birth.fact.event.step

@@ -42,8 +42,8 @@ def _claim(fact: NonfiniteSettled) -> Claim:
     return Claim(
         step=event.step,
         message=(
-            f"The loss was {event.loss}, and all gradients that {line} wrote are finite: the weights are "
-            f"safe, a log or an average of the loss is not.{_why(origin, event.torch)}"
+            f"The loss was {event.loss}, and all gradients that {line} wrote are finite: the step does "
+            f"not spoil the weights; a log or an average of the loss is spoiled.{_why(origin, event.torch)}"
         ),
         fix=explain(origin, event.torch).fix if origin else "Leave such batches out of the logged loss.",
         roles=roles(backward=backward.site if backward else None, forward_op=origin.site if origin else None),

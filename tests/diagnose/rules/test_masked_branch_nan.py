@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tests.diagnose.rules.nonfinite_stories import ALL, bad_backward, origin
+from tests.diagnose.rules.nonfinite_stories import ALL, bad_backward, origin, zeros
 from tests.diagnose.story import Tell, site
 
 MASK = {"mask_op": "WhereBackward0", "mask_site": site(13, "y = torch.where(x > 0, dist, zero)")}
+
+SOFTMAX = origin(op="SoftmaxBackward0", nan=3, inf=0, operands=(zeros(nan=3),), incoming_zeros=3)
 
 
 def test_wording(tell: Tell) -> None:
@@ -47,8 +49,17 @@ def test_inf_of_a_gradient_that_is_not_0_is_no_mask(tell: Tell) -> None:
 
 def test_where_guarding_the_input_is_no_way_the_op_has_its_own_fix(tell: Tell) -> None:
     """A fully masked row that is dropped afterwards."""
-    softmax = origin(op="SoftmaxBackward0", nan=3, inf=0, operands=())
     story = tell()
-    bad_backward(story, origin(op=softmax.op, nan=3, inf=0, operands=(), **MASK))
+    bad_backward(story, SOFTMAX)
     story.step(nonfinite=ALL)
     assert "torch.where(mask, torch.where" not in story.found("GD503").fix
+
+
+def test_what_was_handed_nan_is_not_to_blame(tell: Tell) -> None:
+    """A row that nobody uses is NaN from the softmax on: only that one is told."""
+    after = origin(op="BmmBackward0", nan=9, inf=0, operands=(zeros("self", nan=3),))
+    story = tell()
+    bad_backward(story, after, SOFTMAX)
+    story.step(nonfinite=ALL)
+    assert story.codes == ["GD503"]
+    assert "its result holds 3 NaN" in story.found("GD503").message

@@ -20,7 +20,7 @@ def test_wording(tell: Tell, lines: Lines) -> None:
     assert found.severity is Severity.ERROR
     assert found.message == (
         "The gradient became inf at `dist = torch.sqrt(x)` (train.py:12) in net.dist: a finite one (norm 0.5) "
-        "came into its SqrtBackward0, and 3 of 128 elements of what went out are not finite. The cause is the "
+        "came into its SqrtBackward0, and what went out is inf in 3 of 128 elements. The cause is the "
         "square root of a tensor whose minimum is 0 (3 of 128 elements): its derivative 1/(2·sqrt(x)) is inf "
         "there. `optimizer.step()` (train.py:43) applied that to fc1.weight, fc1.bias and 2 more."
     )
@@ -105,6 +105,7 @@ def test_a_scaler_that_finds_its_scale_is_a_note_however_long(tell: Tell) -> Non
         scaler_skips(story)
         cleared(story)
     assert (story.codes, story.alarms) == (["GD501"], [])
+    assert story.found("GD501").fix.startswith("Nothing, unless it goes on")
 
 
 def test_a_fused_step_that_skipped_itself_applied_nothing(tell: Tell) -> None:
@@ -143,6 +144,10 @@ def test_an_update_by_hand_applies_it_too(tell: Tell) -> None:
     story.move()
     assert story.found("GD501").severity is Severity.ERROR
     assert "The program's own update applied that to" in story.found("GD501").message
+    bad_backward(story, origin(born="weights", op="AddmmBackward0", parameter=0))
+    cleared(story)
+    story.move()
+    assert [(found.rule, found.count) for found in story.findings] == [("GD501", 1)]
 
 
 def test_a_note_becomes_an_error_when_a_step_applies_it(tell: Tell) -> None:

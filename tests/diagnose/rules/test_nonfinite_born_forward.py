@@ -96,3 +96,13 @@ def test_weights_loaded_anew_can_go_bad_again(tell: Tell) -> None:
     bad_backward(story, data(nan=2, inf=0), **NAN_LOSS)
     story.step(nonfinite=ALL)
     assert [found.severity for found in story.findings] == [Severity.ERROR] * 2
+
+
+def test_running_statistics_are_no_data(tell: Tell) -> None:
+    """A batch norm in eval mode after a bad batch."""
+    buffer = zeros("other", shape=(4,), numel=4, inf=4)
+    bad = origin(born="data", op="NativeBatchNormBackward0", operands=(zeros("self"), buffer))
+    story = tell()
+    bad_backward(story, bad, **NAN_LOSS)
+    story.step(nonfinite=ALL)
+    assert "is a batch norm whose running statistics are not finite" in story.found("GD502").message

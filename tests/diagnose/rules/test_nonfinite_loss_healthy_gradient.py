@@ -36,7 +36,7 @@ def test_all_targets_ignored(tell: Tell) -> None:
     assert (story.codes, story.alarms) == (["GD512"], [])
     assert story.found("GD512").message == (
         "The loss was nan, and all gradients that `loss.backward()` (train.py:41) wrote are finite: the "
-        "weights are safe, a log or an average of the loss is not. It comes from `loss = F.cross_entropy(x, y)` "
+        "step does not spoil the weights; a log or an average of the loss is spoiled. It comes from `loss = F.cross_entropy(x, y)` "
         "(train.py:14): a cross-entropy averaged over no target: each of them is `ignore_index`, or has "
         "weight 0."
     )
