@@ -455,7 +455,10 @@ class OptimizerStepEnd(Event):
     whose value changed although their gradient was not written since the step before (measured
     only for those in doubt). ``holds_graph`` are those whose ``.grad`` requires grad. ``ready`` are those
     with a gradient when it returned, with which a closure's step consumed them. ``nonfinite_weights`` are
-    the parameters of which a sampled element is NaN or inf now and was finite before the step.
+    the parameters of which a sampled element is NaN or inf now and was finite before the step,
+    ``nonfinite_state`` those of which the optimizer's state is (looked at where weights became so, and where
+    a gradient is so large that its square may be), ``state_entries`` the names of that state (``exp_avg_sq``)
+    and ``eps`` the optimizer's, if it has one; all three only where something was found.
     """
 
     kind: ClassVar[str] = "step_end"
@@ -467,6 +470,9 @@ class OptimizerStepEnd(Event):
     holds_graph: ParameterSet = ()
     ready: ParameterSet = ()
     nonfinite_weights: ParameterSet = ()
+    nonfinite_state: ParameterSet = ()
+    state_entries: tuple[str, ...] = ()
+    eps: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context
 from graddebug.capture.frames import CallMark
 from graddebug.capture.gradients import Measure
+from graddebug.capture.optimizer_state import BadState, bad_state, may_overflow
 from graddebug.capture.parameters import parameters_of
 from graddebug.capture.readback import Numbers, known
 from graddebug.capture.sites import (
@@ -396,7 +397,7 @@ class Optimizers:
             state.look(opened.entry.params)
         ready = [i for i in opened.entry.params if state.grad(i) is not None]
         context.weights.stepped(opened.entry.params)
-        moved = opened.measure.after()
+        outcome = opened.measure.after()
         found = underscored.fused_scaler_state(optimizer)[1]
         skipped = context.readback.scalar(found) if isinstance(found, torch.Tensor) else None
         self._consume(opened, ready)
@@ -405,15 +406,20 @@ class Optimizers:
         intern = context.table.intern
 
         def make() -> tuple[OptimizerStepEnd]:
+            moved = outcome.moved() if opened.idle and not opened.closure else ()
+            spoiled = outcome.spoiled()
+            state = self._bad_state(opened, spoiled)
             return (
                 OptimizerStepEnd(
                     **stamp,
+                    nonfinite_weights=intern(spoiled),
+                    nonfinite_state=intern(opened.gradients.members[place] for place in state.places),
+                    state_entries=state.entries,
+                    eps=state.eps,
                     optimizer=opened.entry.index,
                     begin=opened.order,
                     skipped=skipped is not None and bool(skipped.values[0] > 0),
-                    moved_idle=intern(
-                        i for i in (moved() if opened.idle and not opened.closure else ()) if i in opened.idle
-                    ),
+                    moved_idle=intern(i for i in moved if i in opened.idle),
                     holds_graph=intern(holding),
                     ready=intern(ready),
                 ),
@@ -423,6 +429,14 @@ class Optimizers:
         if not context.steps:
             context.windows += 1
             context.journal.mark()
+
+    def _bad_state(self, opened: OpenStep, spoiled: list[int]) -> BadState:
+        """What it remembers of weights that it spoiled, and of gradients too large to be squared."""
+        members, optimizer = opened.gradients.members, opened.entry.ref()
+        parameters = [self._context.table.refs[i]() for i in members]
+        doubtful = may_overflow(parameters, opened.gradients.norms.values)
+        places = sorted({*doubtful, *(place for place, i in enumerate(members) if i in spoiled)})
+        return bad_state(optimizer, parameters, places) if optimizer is not None and places else BadState()
 
     def _consume(self, opened: OpenStep, ready: list[int]) -> None:
         state = self._context.state

@@ -7,6 +7,7 @@ the strided sample taken then. The same places of the weights are sampled before
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -104,18 +105,13 @@ class StepMeasure:
             weight_norm=self._norms.values,
         )
 
-    def after(self) -> Callable[[], list[int]]:
-        """Sample the weights again; the result tells, once read back, which parameters moved."""
+    def after(self) -> StepOutcome:
+        """Sample the weights again; the result tells what changed, once all is read back."""
         before, after = self._weights, Sample(self._tensors())
         if before.layout is not after.layout:  # a parameter was resized or dropped by the step
-            return list
+            return StepOutcome([], before, before)
         self._statistics.later(lambda: self._compare(before, after))
-
-        def moved() -> list[int]:
-            differ = before.layout.sums(after.numbers != before.numbers)
-            return [i for i, count in zip(self._members, differ, strict=True) if count]
-
-        return moved
+        return StepOutcome(self._members, before, after)
 
     def _compare(self, before: Sample, after: Sample) -> None:
         layout = before.layout
@@ -127,6 +123,32 @@ class StepMeasure:
             changed_share=changed / layout.counts,
             update_ratio=np.sqrt(layout.sums(delta * delta)) / norm,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """The weights' samples before and after a step; to be asked when they are read back."""
+
+    members: Sequence[int]
+    before: Sample
+    after: Sample
+
+    def moved(self) -> list[int]:
+        """The parameters of which an element changed."""
+        return self._where(lambda: self.after.numbers != self.before.numbers)
+
+    def spoiled(self) -> list[int]:
+        """The parameters of which an element was finite and is not any more."""
+        with np.errstate(all="ignore"):
+            if np.isfinite(self.after.numbers.sum(dtype=np.float64)):  # NaN and inf would have shown in it
+                return []
+        return self._where(lambda: np.isfinite(self.before.numbers) & ~np.isfinite(self.after.numbers))
+
+    def _where(self, differs: Callable[[], np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]) -> list[int]:
+        if not self.members:
+            return []
+        counts = self.before.layout.sums(differs())
+        return [i for i, count in zip(self.members, counts, strict=True) if count]
 
 
 def _nonfinite_counts(gradients: Measure, state: GradientState) -> FloatArray:

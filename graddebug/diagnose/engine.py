@@ -13,7 +13,7 @@ from graddebug.diagnose.registry import all_rules
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
 from graddebug.diagnose.wording import names
 from graddebug.errors import UsageError
-from graddebug.ledger import AddedToNonfinite, Consumed, Discarded, Fact, Ledger
+from graddebug.ledger import AddedToNonfinite, Consumed, Discarded, Fact, Ledger, NonfiniteSettled
 from graddebug.records import (
     EVENTS,
     Event,
@@ -26,7 +26,7 @@ from graddebug.records import (
 
 _Hook = Callable[[Any, Ledger], Claims]
 _NO_OPTIONS: Mapping[str, Mapping[str, object]] = MappingProxyType({})
-_FACTS = (Consumed, Discarded, AddedToNonfinite)
+_FACTS = (Consumed, Discarded, AddedToNonfinite, NonfiniteSettled)
 
 
 class Engine:

@@ -44,8 +44,9 @@ class Rule:
     """Base of all rules: one instance judges one run, live or on replay.
 
     A rule listens by having methods: ``on_<kind>(event, ledger)`` for an event of that kind (after the
-    ledger has folded it) and ``on_consumed``, ``on_discarded``, ``on_added_to_nonfinite`` for the facts of
-    `graddebug.ledger.facts`. Each returns claims, or None. State must not grow with the number of steps.
+    ledger has folded it) and ``on_consumed``, ``on_discarded``, ``on_added_to_nonfinite``,
+    ``on_nonfinite_settled`` for the facts of `graddebug.ledger.facts`. Each returns claims, or None. State
+    must not grow with the number of steps.
     ``options`` names the attributes that a user may set.
     """
 

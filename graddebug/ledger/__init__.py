@@ -5,7 +5,14 @@ Pure book-keeping: plain values in, facts out. What a fact means is the business
 
 from graddebug.ledger.books import Ledger, OptimizerLife
 from graddebug.ledger.cohorts import Cohort, Partition
-from graddebug.ledger.facts import AddedToNonfinite, Consumed, Discarded, Fact, Portion
+from graddebug.ledger.facts import (
+    AddedToNonfinite,
+    Consumed,
+    Discarded,
+    Fact,
+    NonfiniteSettled,
+    Portion,
+)
 from graddebug.ledger.life import (
     Contribution,
     Discard,
@@ -30,6 +37,7 @@ __all__ = [
     "Ledger",
     "Life",
     "Line",
+    "NonfiniteSettled",
     "Old",
     "OptimizerLife",
     "Partition",

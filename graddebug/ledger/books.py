@@ -8,6 +8,7 @@ from typing import Any
 
 from graddebug.ledger.cohorts import Cohort, Partition
 from graddebug.ledger.facts import AddedToNonfinite, Consumed, Discarded, Fact, Portion
+from graddebug.ledger.fates import Fates
 from graddebug.ledger.life import Contribution, Line, count_of, line_of, newest_of
 from graddebug.ledger.scaling import Division, ScalerLife, is_scaled
 from graddebug.records import (
@@ -127,6 +128,7 @@ class Ledger:
         #: Every loss scaler by its index.
         self.scalers: dict[int, ScalerLife] = {}
         self._open: dict[int, _OpenStep] = {}
+        self._fates = Fates(lambda index: bool(self.cohorts.life(index).owners))
         self._unowned: tuple[int, tuple[Cohort, ...]] = (-1, ())
         self._folds: dict[type[Event], Callable[[Any], tuple[Fact, ...]]] = {
             Backward: self._backward,
@@ -149,7 +151,9 @@ class Ledger:
         """Take in the next event; the facts are about the moment of the event, most often none."""
         self.tick += 1
         fold = self._folds.get(type(event))
-        return fold(event) if fold is not None else _NOTHING
+        facts = fold(event) if fold is not None else _NOTHING
+        settled = self._fates.fold(event)
+        return (*facts, *settled) if settled else facts
 
     def optimizer(self, index: int) -> OptimizerLife:
         """The life of an optimizer, begun if it is new."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from graddebug.ledger.life import Contribution, Life, Old
 from graddebug.records import (
     Backward,
+    Event,
     GradientsCleared,
+    Nonfinite,
     OptimizerStep,
     OptimizerStepEnd,
     ParameterSet,
@@ -72,4 +74,31 @@ class AddedToNonfinite:
     portions: tuple[Portion, ...]
 
 
-Fact = Consumed | Discarded | AddedToNonfinite
+#: How NaN or inf in gradients ended: a step applied them (``consumed``), a scaler skipped the step, the
+#: program cleared them, they were finite again when a step used them (``repaired``), no gradient had any,
+#: only the loss (``harmless``), or the run was over before, by an exception (``aborted``) or not (``left``).
+Fate = Literal["consumed", "skipped", "cleared", "repaired", "harmless", "aborted", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class NonfiniteSettled:
+    """It is known what became of the NaN and inf of one backward.
+
+    ``at`` is the event that settled it, ``step`` the one that applied them (None: the program's own
+    update). ``event`` has ``backward`` -1 where a step applied some that no backward was seen to write.
+    ``in_a_row`` counts the backwards of the same origin, up to this one, that were skipped or cleared
+    without a good step between. ``spoiled`` are the parameters that steps before it have made NaN or inf.
+    """
+
+    kind: ClassVar[str] = "nonfinite_settled"
+    event: Nonfinite
+    backward: Backward | None
+    fate: Fate
+    at: Event
+    step: OptimizerStep | None
+    params: ParameterSet
+    in_a_row: int
+    spoiled: frozenset[int]
+
+
+Fact = Consumed | Discarded | AddedToNonfinite | NonfiniteSettled

@@ -262,7 +262,10 @@ class Story:
         return [f"{f.rule}: {f.message}" for f in self.findings if f.severity > Severity.NOTE]
 
 
-_END = ("skipped", "failed", "moved_idle", "holds_graph")
+_END = (
+    *("skipped", "failed", "moved_idle", "holds_graph"),
+    *("nonfinite_weights", "nonfinite_state", "state_entries", "eps"),
+)
 MODEL = ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
 
 Tell = Callable[..., Story]

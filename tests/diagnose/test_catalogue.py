@@ -48,6 +48,13 @@ CATALOGUE = {
     "GD414": ("step-skipped", "note"),
     "GD415": ("gradient-underflow", "warning"),
     "GD418": ("reduction-in-half", "warning"),
+    "GD501": ("nonfinite-born-backward", "error"),
+    "GD502": ("nonfinite-born-forward", "error"),
+    "GD503": ("masked-branch-nan", "error"),
+    "GD504": ("gradient-amplified", "warning"),
+    "GD505": ("nonfinite-gradient-consumed", "error"),
+    "GD506": ("optimizer-state-nonfinite", "error"),
+    "GD512": ("nonfinite-loss-healthy-gradient", "note"),
 }
 
 

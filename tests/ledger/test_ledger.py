@@ -148,6 +148,7 @@ def test_scaling_a_used_gradient_is_remembered_until_its_next_use(books: Ledger)
     tell(books, backward(), enter(), leave(), edit, backward(6))
     assert books.cohorts.life(0).rescaled is True
     (fact,) = tell(books, enter(7), leave(8, 7))
+    assert isinstance(fact, Consumed)
     assert fact.portions[0].rescaled is True
     assert books.cohorts.life(0).rescaled is False
 
