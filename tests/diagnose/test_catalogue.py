@@ -31,6 +31,11 @@ CATALOGUE = {
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
+    "GD507": ("exploding", "warning"),
+    "GD508": ("vanishing", "warning"),
+    "GD509": ("spike", "warning"),
+    "GD510": ("zero-gradient", "warning"),
+    "GD511": ("update-ratio", "note"),
 }
 
 
