@@ -37,8 +37,11 @@ ParameterSet = tuple[int, ...]
 #: ``weight_norm``           L2 norm of the parameter before the step
 #: ``update_ratio``          norm of the step's change over norm of the weights, on the weight sample
 #: ``changed_share``         share of the weight sample whose value the step changed, 0 to 1
+#: ``grad_scale``            loss scale that ``grad_norm_written`` still carries, 1 for none
+#: ``grad_subnormal_share``  share of the gradient's sample below its dtype's smallest normal number
 #: ========================  =====================================================================
 #:
+#: Columns are only ever added at the end: a recording made before one was has NaN there.
 #: A sample is a strided one of at most 1,024 elements: tensors up to that size are measured whole.
 STATISTICS: tuple[str, ...] = (
     "grad_norm",
@@ -50,6 +53,8 @@ STATISTICS: tuple[str, ...] = (
     "weight_norm",
     "update_ratio",
     "changed_share",
+    "grad_scale",
+    "grad_subnormal_share",
 )
 
 

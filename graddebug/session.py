@@ -240,6 +240,8 @@ class Recorder:
         self.steps += 1
         if self.writer:
             self._write(lambda writer: writer.commit(record, statistics))
+        for finding in self.engine.measured(record, statistics):
+            self._found(finding)
 
     def nodes(self, table: NodeTable) -> None:
         """Store the nodes of a measured backward."""

@@ -90,10 +90,11 @@ class Settled:
 class Measure:
     """Norms and samples of some gradients as they were when it was made."""
 
-    __slots__ = ("_probe", "members", "norms", "sample")
+    __slots__ = ("_probe", "dtypes", "members", "norms", "sample")
 
     def __init__(self, members: Sequence[int], grads: Sequence[torch.Tensor], readback: Readback) -> None:
         self.members = list(members)
+        self.dtypes = [grad.dtype for grad in grads]
         self.sample = Sample(grads)
         self.norms: Numbers = readback.norms(grads, self.sample)
         self._probe: tuple[int, int] | None = None

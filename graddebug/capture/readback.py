@@ -51,6 +51,8 @@ class Readback:
         result = Numbers(len(tensors))
         result.values = sample.norms_of_small()
         self._ask(tensors, sample.layout.large, result)
+        for place in np.flatnonzero(np.isinf(result.values)).tolist():
+            result.values[place] = _norm_without_overflow(tensors[place])
         return result
 
     def _ask(self, tensors: Sequence[torch.Tensor], places: Sequence[int], result: Numbers) -> None:
@@ -93,3 +95,15 @@ class Readback:
             for _, result, members in items:
                 result.values[members] = numbers[start : start + len(members)]
                 start += len(members)
+
+
+def _norm_without_overflow(tensor: torch.Tensor) -> float:
+    """The L2 norm of a tensor on the CPU whose squares overflow; inf only if an element is.
+
+    Squares of elements above 1.8e19 do not fit into float32, those above 1.3e154 not into float64.
+    """
+    numbers = dense(tensor).to(torch.float64)
+    largest = float(numbers.abs().max().item())
+    if not np.isfinite(largest):
+        return largest
+    return largest * float(torch.linalg.vector_norm(numbers / largest).item())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -46,9 +47,11 @@ class StepStatistics:
         rows, self._rows = self._grown(), _empty()
         return rows
 
-    def written(self, members: Sequence[int], norms: Numbers) -> None:
-        """A backward left gradients of these norms."""
-        self.later(lambda: self.put(members, grad_norm_written=norms.values))
+    def written(self, members: Sequence[int], norms: Numbers, *, scale: float = 1.0) -> None:
+        """A backward left gradients of these norms, ``scale`` times too large."""
+        self.later(
+            lambda: self.put(members, grad_norm_written=norms.values, grad_scale=np.full(len(members), scale))
+        )
 
     def later(self, write: Callable[[], None]) -> None:
         """Run ``write`` when the step's numbers have been read back."""
@@ -94,15 +97,17 @@ class StepMeasure:
     def _fill(self) -> None:
         sample, members = self._gradients.sample, self._members
         layout, numbers = sample.layout, sample.numbers
+        absolute = np.abs(numbers)
         scale = self._scale.values[0]
         self._statistics.put(
             members,
             grad_norm=self._gradients.norms.values / scale,
-            grad_absmax=layout.maxima(np.abs(numbers)) / scale,
+            grad_absmax=layout.maxima(absolute) / scale,
             grad_mean=layout.sums(numbers) / layout.counts / scale,
             grad_zero_share=layout.sums(numbers == 0) / layout.counts,
             grad_nonfinite=self._nonfinite,
             weight_norm=self._norms.values,
+            grad_subnormal_share=_subnormal(absolute, self._gradients) / layout.counts,
         )
 
     def after(self) -> StepOutcome:
@@ -149,6 +154,22 @@ class StepOutcome:
             return []
         counts = self.before.layout.sums(differs())
         return [i for i, count in zip(self.members, counts, strict=True) if count]
+
+
+def _subnormal(absolute: FloatArray, gradients: Measure) -> FloatArray:
+    """How many elements of each sample are not zero, but below the smallest normal number of its dtype."""
+    layout, dtypes = gradients.sample.layout, gradients.dtypes
+    counts = np.zeros(len(dtypes))
+    for dtype in set(dtypes):
+        mine = np.fromiter((one is dtype for one in dtypes), bool, len(dtypes))
+        small = (absolute > 0) & (absolute < _smallest_normal(dtype))
+        counts[mine] = layout.sums(small)[mine]
+    return counts
+
+
+@cache
+def _smallest_normal(dtype: torch.dtype) -> float:
+    return float(torch.finfo(dtype).tiny)
 
 
 def _nonfinite_counts(gradients: Measure, state: GradientState) -> FloatArray:

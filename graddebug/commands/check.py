@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graddebug.commands.command import FAIL_ON, Command, Exit, least_severity, option
-from graddebug.records import Finding, NotObservable
+from graddebug.records import Finding, NotObservable, StepEnd, StepRecord
 
 if TYPE_CHECKING:
+    from graddebug.diagnose.engine import Engine
+    from graddebug.diagnose.measured import Table
     from graddebug.trace.reader import Recording
 
 
@@ -37,14 +39,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def judge(recording: Recording) -> Verdict:
-    """Stream a recording's events through the rules."""
+    """Stream a recording's events and statistics through the rules, in the order of the run."""
     from graddebug.diagnose.engine import Engine
     from graddebug.report.weigh import by_weight
 
     engine = Engine(recording.parameters, recording.optimizers)
+    measured = recording.measured() if engine.wants_statistics else iter(())
     for event in recording.events():
         engine.feed(event)
+        if type(event) is StepEnd:
+            _catch_up(engine, measured, event.step)
     return Verdict(tuple(by_weight(engine.findings)), tuple(engine.not_observable))
+
+
+def _catch_up(engine: Engine, measured: Iterator[tuple[StepRecord, Table | None]], step: int) -> None:
+    """Hand over the statistics of a step that just ended; those of steps without events go unread."""
+    for record, table in measured:
+        if record.step == step:
+            engine.measured(record, table)
+        if record.step >= step:
+            return
 
 
 def _say_json(recording: Recording, verdict: Verdict, arguments: argparse.Namespace) -> None:

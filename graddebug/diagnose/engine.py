@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from graddebug.diagnose.measured import Measured, Stretches, Table
 from graddebug.diagnose.registry import all_rules
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
 from graddebug.diagnose.wording import names
@@ -22,6 +23,8 @@ from graddebug.records import (
     OptimizerInfo,
     ParameterInfo,
     Role,
+    RunEnd,
+    StepRecord,
 )
 
 _Hook = Callable[[Any, Ledger], Claims]
@@ -51,6 +54,7 @@ class Engine:
         self._cases: dict[object, _Case] = {}
         self._rules = _chosen(all_rules().values() if rules is None else rules, options, disabled)
         self._hooks = self._listeners()
+        self._stretches = Stretches()
 
     @property
     def findings(self) -> list[Finding]:
@@ -60,12 +64,33 @@ class Engine:
     def feed(self, event: Event) -> list[Finding]:
         """Judge the next event; the findings it caused that were not known before."""
         new: list[Finding] = []
+        if type(event) is RunEnd:
+            self._judge(self._stretches.rest(), new)
         for fact in self.ledger.fold(event):
             self._ask(fact, new)
         self._ask(event, new)
         return new
 
-    def _ask(self, about: Event | Fact, new: list[Finding]) -> None:
+    @property
+    def wants_statistics(self) -> bool:
+        """Whether any rule listens to statistics: if not, they need not be read."""
+        return bool(self._hooks[Measured])
+
+    def measured(self, record: StepRecord, table: Table | None) -> list[Finding]:
+        """A step is over, with its (parameters, `STATISTICS`) table; the findings that were not known before.
+
+        To be called right after its last event. A table that is None was not measured, and is passed over.
+        """
+        new: list[Finding] = []
+        if table is not None and len(table) and self.wants_statistics:
+            self._judge(self._stretches.add(record, table), new)
+        return new
+
+    def _judge(self, stretches: list[Measured], new: list[Finding]) -> None:
+        for stretch in stretches:
+            self._ask(stretch, new)
+
+    def _ask(self, about: Event | Fact | Measured, new: list[Finding]) -> None:
         """Ask all rules that listen; what they find for the first time goes to the end of ``new``."""
         ledger = self.ledger
         for hook in self._hooks.get(type(about), ()):
@@ -82,6 +107,8 @@ class Engine:
         for kind in kinds:
             hooks = (getattr(rule, f"on_{kind.kind}", None) for rule in self._rules)
             listeners[kind] = tuple(hook for hook in hooks if hook is not None)
+        measuring = (getattr(rule, "on_measured", None) for rule in self._rules)
+        listeners[Measured] = tuple(hook for hook in measuring if hook is not None)
         listeners[NotObservable] += (self._note,)
         return listeners
 

@@ -44,9 +44,10 @@ class Rule:
     """Base of all rules: one instance judges one run, live or on replay.
 
     A rule listens by having methods: ``on_<kind>(event, ledger)`` for an event of that kind (after the
-    ledger has folded it) and ``on_consumed``, ``on_discarded``, ``on_added_to_nonfinite``,
-    ``on_nonfinite_settled`` for the facts of `graddebug.ledger.facts`. Each returns claims, or None. State
-    must not grow with the number of steps.
+    ledger has folded it), ``on_consumed``, ``on_discarded``, ``on_added_to_nonfinite``,
+    ``on_nonfinite_settled`` for the facts of `graddebug.ledger.facts`, and ``on_measured`` for stretches of
+    steps with their statistics (`graddebug.diagnose.measured`), the last of them right before
+    ``on_run_end``. Each returns claims, or None. State must not grow with the number of steps.
     ``options`` names the attributes that a user may set.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ from graddebug.trace.opening import run_info
 from graddebug.trace.reach import Limit, Reach
 from graddebug.trace.series import SeriesReader
 from graddebug.trace.steps import CommitLog, Steps, committed_by_segment
-from graddebug.trace.table import Segments
+from graddebug.trace.table import Committed, Segments
 from graddebug.trace.tables import Tables
 
 T = TypeVar("T")
@@ -273,6 +274,36 @@ class Recording:
             if found is not None:
                 table[: len(found)] = found[: len(table)]
         return table
+
+    def measured(self) -> Iterator[tuple[StepRecord, Floats | None]]:
+        """All steps in order, each with its table as of `statistics`, at least as many rows as it measured.
+
+        None where a step has none, or none any more, or where its segment is damaged. A segment is read at
+        once, so this is much faster than asking for one step after the other.
+        """
+        records = iter(self.steps)
+        at = 0
+        for segment, committed in committed_by_segment(self._records).items():
+            places = np.flatnonzero(self._records["segment"] == segment)
+            tables = self._tables_of(segment, committed)
+            for place, table in zip(places.tolist(), tables, strict=True):
+                yield from ((record, None) for record in islice(records, place - at))
+                yield next(records), table
+                at = place + 1
+        yield from ((record, None) for record in records)
+
+    def _tables_of(self, segment: int, committed: Committed) -> list[Floats | None]:
+        found: list[Floats | None] = [None] * len(committed.rows)
+        try:
+            places, tables = self._segments.ask(segment, lambda part: part.tables(committed))
+        except Damaged as error:
+            first, last = committed.steps[[0, -1]].tolist()
+            where = f"the statistics of steps {first:,} to {last:,} are damaged"
+            self.cut = self.cut or f"{where} ({error}): rules that need them see nothing there"
+            return found
+        for place, table in zip(places.tolist(), tables, strict=True):
+            found[place] = table
+        return found
 
     def series(self, parameter: int, statistic: str) -> tuple[StepNumbers, Floats]:
         """One statistic over all steps that have it kept: step numbers (int64) and values (float32).

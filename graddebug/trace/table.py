@@ -47,8 +47,6 @@ class Sealed:
         self._levels: npt.NDArray[Any] | None = None
         if self._sums.shape != (*self._table.shape[:2], 2) or len(self.rows) != self._table.shape[2]:
             raise Damaged(f"the parts of sealed segment {index} do not fit together")
-        if self._table.shape[1] != len(STATISTICS):
-            raise Damaged(f"sealed segment {index} has {self._table.shape[1]} statistics")
 
     def _map(self, part: str, dimensions: int, dtype: str = "<f4") -> npt.NDArray[Any]:
         path = self._folder / layout.sealed_file(part, self._index, self._generation)
@@ -74,10 +72,23 @@ class Sealed:
         place = int(np.searchsorted(self.rows, row))
         if place == len(self.rows) or self.rows[place] != row:
             return None
-        return _verified(np.ascontiguousarray(self._table[:, :, place]), crc)
+        return _fitted(_verified(np.ascontiguousarray(self._table[:, :, place]), crc))
+
+    def tables(self, committed: Committed) -> tuple[Steps, Floats]:
+        """Which of the committed rows are kept, as places among them, and their tables one after another.
+
+        `Damaged` if any does not match its checksum.
+        """
+        if not np.array_equal(lod.checksum(self._table), self._sums[:, :, 0]):
+            raise Damaged(f"sealed segment {self._index} does not match its checksum")
+        places = np.flatnonzero(np.isin(committed.rows, self.rows, assume_unique=True))
+        kept = np.searchsorted(self.rows, committed.rows[places])
+        return places, _fitted(np.ascontiguousarray(self._table.transpose(2, 0, 1)[kept]))
 
     def series(self, parameter: int, statistic: int, committed: Committed) -> Buckets:
         """One statistic over the rows kept; `Damaged` if it does not match its checksum."""
+        if statistic >= self._table.shape[1]:
+            return _in(committed, self.rows, np.full(len(self.rows), np.nan, dtype=np.float32))
         values: Floats = self._table[parameter, statistic]
         self._verify(values, parameter, statistic, of=0)
         return _in(committed, self.rows, values)
@@ -90,7 +101,7 @@ class Sealed:
     def buckets(self, parameter: int, statistic: int, committed: Committed, *, bucket: float) -> Buckets:
         """Low and high over the coarsest buckets of at most ``bucket`` rows."""
         level = lod.level_for(len(self.rows), bucket)
-        if level is None:
+        if level is None or statistic >= self._table.shape[1]:
             return self.series(parameter, statistic, committed)
         if self._levels is None:
             self._levels = self._map("lod", 4)
@@ -115,13 +126,11 @@ class Hot:
     def __init__(self, path: Path) -> None:
         shape, self._start = layout.read_array_header(path, 3)
         self._path = path
-        self.width = shape[1]
-        if shape[2] != len(STATISTICS):
-            raise Damaged(f"{path.name} has {shape[2]} statistics")
-        self._row_bytes = max(1, self.width * shape[2] * 4)
+        self.width, self._columns = shape[1:]
+        self._row_bytes = max(1, self.width * self._columns * 4)
         # Both bound what is read: a header may promise more than the file holds.
         self._capacity = min(shape[0], (path.stat().st_size - self._start) // self._row_bytes)
-        self._rows: Floats = np.empty((0, self.width, shape[2]), dtype=np.float32)
+        self._rows: Floats = np.empty((0, self.width, self._columns), dtype=np.float32)
 
     @property
     def reach(self) -> int:
@@ -132,13 +141,20 @@ class Hot:
         """A row, (parameters, statistics); `Damaged` if it does not match its CRC-32."""
         with self._path.open("rb") as file:
             file.seek(self._start + row * self._row_bytes)
-            data = file.read(self.width * len(STATISTICS) * 4)
-        return _verified(np.frombuffer(data, dtype="<f4").reshape(self.width, -1), crc)
+            data = file.read(self.width * self._columns * 4)
+        return _fitted(_verified(np.frombuffer(data, dtype="<f4").reshape(self.width, self._columns), crc))
+
+    def tables(self, committed: Committed) -> tuple[Steps, Floats]:
+        """All committed rows, as places among them, and their tables; `Damaged` if one is not whole."""
+        self._read_up_to(committed)
+        return np.arange(len(committed.rows)), _fitted(self._rows[committed.rows])
 
     def series(self, parameter: int, statistic: int, committed: Committed) -> Buckets:
         """One statistic over the committed rows; `Damaged` if a row does not match its CRC-32."""
         self._read_up_to(committed)
-        values = self._rows[committed.rows, parameter, statistic]
+        rows = committed.rows
+        known = statistic < self._columns
+        values = self._rows[rows, parameter, statistic] if known else np.full(len(rows), np.nan, np.float32)
         return Buckets(committed.rows, values, values)
 
     def buckets(self, parameter: int, statistic: int, committed: Committed, *, bucket: float) -> Buckets:
@@ -158,8 +174,17 @@ class Hot:
     def _read(self, first: int, stop: int) -> Floats:
         with self._path.open("rb") as file:
             file.seek(self._start + first * self._row_bytes)
-            data = file.read((stop - first) * self.width * len(STATISTICS) * 4)
-        return np.frombuffer(data, dtype="<f4").reshape(stop - first, self.width, len(STATISTICS))
+            data = file.read((stop - first) * self.width * self._columns * 4)
+        return np.frombuffer(data, dtype="<f4").reshape(stop - first, self.width, self._columns)
+
+
+def _fitted(tables: Floats) -> Floats:
+    """The columns of `STATISTICS` on the last axis: NaN for those a recording was made before."""
+    missing = len(STATISTICS) - tables.shape[-1]
+    if missing <= 0:
+        return tables[..., : len(STATISTICS)]
+    unknown = np.full((*tables.shape[:-1], missing), np.nan, dtype=np.float32)
+    return np.concatenate([tables, unknown], axis=-1)
 
 
 def _verified(table: Floats, crc: int) -> Floats:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from graddebug.capture.samples import SAMPLE
+from graddebug.records import OptimizerStep
 from tests.capture.observing import Seen, observe
 
 
@@ -140,3 +141,25 @@ def test_unusual_gradients_are_measured_all_the_same(kind: str) -> None:
         loss.backward()
         optimizer.step()
     assert seen.value("grad_norm") == pytest.approx(norm)
+
+
+def test_huge_gradients_are_no_nonfinite_ones() -> None:
+    """The norm of finite numbers near 1e20 is beyond float32's reach; they are still finite."""
+    grad = torch.full((3000,), 1e20)
+    seen, _, _ = one_step(torch.ones(3000), grad, lr=0.0)
+    (step,) = seen.of(OptimizerStep)
+    assert step.nonfinite == ()
+    assert seen.value("grad_nonfinite") == 0
+
+
+def test_the_share_of_subnormal_numbers() -> None:
+    """Below the dtype's smallest normal number, but not zero."""
+    grad = torch.tensor([1e-5, 1e-6, 0.0, 1.0], dtype=torch.float16)
+    seen, _, _ = one_step(torch.ones(4, dtype=torch.float16), grad, lr=0.0)
+    assert seen.value("grad_subnormal_share") == 0.5
+
+
+def test_an_unscaled_gradient_has_scale_one() -> None:
+    """Nothing multiplied the loss."""
+    seen, _, _ = one_step(torch.ones(3), torch.ones(3))
+    assert seen.value("grad_scale") == 1

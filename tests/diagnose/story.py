@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from graddebug.diagnose.engine import Engine
 from graddebug.records import (
+    STATISTICS,
     Backward,
     Clipped,
     ErrorRaised,
@@ -30,6 +33,7 @@ from graddebug.records import (
     ScalerUpdate,
     Severity,
     Site,
+    StepRecord,
     TrainableChanged,
     Unscaled,
     WeightsMoved,
@@ -228,6 +232,15 @@ class Story:
         index = None if optimizer is None else list(self.optimizers).index(optimizer)
         told = {"scaler": 0, "optimizer": index, "params": () if index is None else self.owned(index)} | f
         self.tell(ErrorRaised, at=at, source=f"{call}()", call=call, error="RuntimeError", text=text, **told)
+
+    def measured(self, *, loss: float | None = None, **statistics: float | Mapping[str, float]) -> None:
+        """The step that ended last was measured: a number for all parameters, or one each by name."""
+        table = np.full((len(self.names), len(STATISTICS)), np.nan, dtype=np.float32)
+        for statistic, given in statistics.items():
+            numbers = given if isinstance(given, Mapping) else dict.fromkeys(self.names, given)
+            for name, number in numbers.items():
+                table[self.names.index(name), STATISTICS.index(statistic)] = number
+        self.engine.measured(StepRecord(step=self.step_number - 1, time=0.0, duration=0.0, loss=loss), table)
 
     def freeze(self, params: Collection[str], *, frozen: bool = True) -> None:
         """``requires_grad`` changes."""

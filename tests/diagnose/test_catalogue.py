@@ -55,6 +55,11 @@ CATALOGUE = {
     "GD505": ("nonfinite-gradient-consumed", "error"),
     "GD506": ("optimizer-state-nonfinite", "error"),
     "GD512": ("nonfinite-loss-healthy-gradient", "note"),
+    "GD507": ("exploding", "warning"),
+    "GD508": ("vanishing", "warning"),
+    "GD509": ("spike", "warning"),
+    "GD510": ("zero-gradient", "warning"),
+    "GD511": ("update-ratio", "note"),
 }
 
 

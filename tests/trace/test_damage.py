@@ -260,7 +260,7 @@ def test_damaged_row_does_not_hide_the_others(run: SmallRun) -> None:
     """A flipped bit in one step's numbers is an error for that step alone."""
     path = run.folder / "rank00000" / "hot-000001.npy"
     data = bytearray(path.read_bytes())
-    data[128 + 5 * 72 + 3] ^= 1
+    data[128 + 5 * table_of(0).nbytes + 3] ^= 1
     with changed(path, bytes(data)):
         recording = Recording.open(run.folder)
         with pytest.raises(TraceError, match="the statistics of step 21 cannot be read"):

@@ -11,16 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graddebug.records import EVENTS, Severity
+from graddebug.records import EVENTS, STATISTICS, Severity
 from graddebug.trace import Recording
 from graddebug.trace.format import VERSION
 
 GOLDEN = Path(__file__).parent / "golden"
 V1 = GOLDEN / "v1"
+#: Columns there were when these were written; those added since read as NaN.
+V1_COLUMNS = 9
 
 
 def table_of(step: int, parameters: int = 2) -> list[list[float]]:
-    return [[step * 1000 + parameter * 9 + column for column in range(9)] for parameter in range(parameters)]
+    return [
+        [step * 1000 + parameter * V1_COLUMNS + column for column in range(V1_COLUMNS)]
+        for parameter in range(parameters)
+    ]
 
 
 def test_every_version_has_a_golden_recording() -> None:
@@ -78,13 +83,37 @@ def test_v1_statistics(name: str, steps: int) -> None:
     kept, values = recording.series(1, "grad_norm")
     assert values.tolist() == [step * 1000 + 9 for step in kept]
     for step in kept.tolist():
-        assert recording.statistics(step)[:2].tolist() == table_of(step)
+        table = recording.statistics(step)[:2]
+        assert table[:, :V1_COLUMNS].tolist() == table_of(step)
+        assert np.isnan(table[:, V1_COLUMNS:]).all()
+
+
+@pytest.mark.parametrize("name", ["closed", "killed", "thinned"])
+def test_v1_has_no_later_statistic(name: str) -> None:
+    """A column that was added later is NaN in every step, as a series and in overview."""
+    recording = Recording.open(V1 / name)
+    steps, values = recording.series(1, STATISTICS[-1])
+    assert len(steps) > 0
+    assert np.isnan(values).all()
+    assert np.isnan(recording.overview(1, STATISTICS[-1], 4)[1]).all()
+
+
+@pytest.mark.parametrize("name", ["closed", "killed", "thinned"])
+def test_v1_measured_in_one_go(name: str) -> None:
+    """Reading all steps together gives what reading each gives."""
+    recording = Recording.open(V1 / name)
+    together = list(recording.measured())
+    assert [record.step for record, _ in together] == [record.step for record in recording.steps]
+    for record, table in together:
+        alone = recording.statistics(record.step)
+        assert table is None or np.array_equal(table, alone[: len(table)], equal_nan=True)
+        assert table is not None or np.isnan(alone).all()
 
 
 def test_v1_grown_model() -> None:
     """A parameter that was found at step 20 is NaN before."""
     recording = Recording.open(V1 / "closed")
-    assert recording.statistics(20).tolist() == table_of(20, 3)
+    assert recording.statistics(20)[:, :V1_COLUMNS].tolist() == table_of(20, 3)
     assert np.isnan(recording.statistics(19)[2]).all()
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graddebug.records import Forward
+from graddebug.records import STATISTICS, Forward
 from graddebug.trace import Recording
 from graddebug.trace.retention import WINDOW
 from graddebug.trace.segments import rows_in_segment
@@ -117,8 +117,9 @@ def test_events_stay_while_statistics_go(small_run: Make) -> None:
 
 def test_segments_fit_the_cap() -> None:
     """A segment takes an eighth of the cap at most, and 16 MiB, but always some rows."""
+    row = 1000 * len(STATISTICS) * 4
     assert rows_in_segment(width=1, size_cap=2**31) == 8192
-    assert rows_in_segment(width=1000, size_cap=2**31) == 16 * 2**20 // 36_000
-    assert rows_in_segment(width=1000, size_cap=8 * 36_000 * 20) == 20
+    assert rows_in_segment(width=1000, size_cap=2**31) == 16 * 2**20 // row
+    assert rows_in_segment(width=1000, size_cap=8 * row * 20) == 20
     assert rows_in_segment(width=10**6, size_cap=2**31) == 16
     assert rows_in_segment(width=0, size_cap=2**31) == 8192

@@ -3,12 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graddebug.records import STATISTICS
 from graddebug.trace import segments
 from graddebug.trace.segments import HotSegment, SegmentWriter
 
 
 def table(value: float, width: int = 2) -> np.ndarray:
-    return np.full((width, 9), value, dtype=np.float32)
+    return np.full((width, len(STATISTICS)), value, dtype=np.float32)
 
 
 def names(folder: Path) -> list[str]:
@@ -25,7 +26,7 @@ def test_hot_segment_is_a_proper_array(tmp_path: Path) -> None:
     hot.append(table(1))
     hot.append(table(2))
     found = np.load(tmp_path / "hot-000000.npy", allow_pickle=False)
-    assert found.shape == (4, 2, 9)
+    assert found.shape == (4, 2, len(STATISTICS))
     assert found[:, 0, 0].tolist() == [1, 2, 0, 0]
     hot.close()
 
@@ -50,7 +51,7 @@ def test_wider_table_begins_a_segment(tmp_path: Path) -> None:
     places = [written.append(table(1, width=2)), written.append(table(1, width=3))]
     written.close()
     assert [place.segment for place in places] == [0, 1]
-    assert np.load(tmp_path / "seg-000001-0.npy").shape == (3, 9, 1)
+    assert np.load(tmp_path / "seg-000001-0.npy").shape == (3, len(STATISTICS), 1)
 
 
 def test_no_table_takes_no_row(tmp_path: Path) -> None:
@@ -77,4 +78,4 @@ def test_model_without_parameters(tmp_path: Path) -> None:
     written = writer(tmp_path, [])
     assert written.append(table(1, width=0)).row == 0
     written.close()
-    assert np.load(tmp_path / "seg-000000-0.npy").shape == (0, 9, 1)
+    assert np.load(tmp_path / "seg-000000-0.npy").shape == (0, len(STATISTICS), 1)
