@@ -80,7 +80,8 @@ def half_lines(story: HalfStory) -> Iterator[Line]:
     at = f", {place(top.largest_at)}" if top.largest_at else ""
     bits = bits_word(headroom_bits(top.absmax, top.dtype))
     largest = f"  largest {number(top.absmax)}{scaled}, "
-    yield line(strong(f"{top.what} in {printable(top.dtype)}"), largest, bits)
+    below = "" if bits.tone is Tone.ERROR else " below the maximum"
+    yield line(strong(f"{top.what} in {printable(top.dtype)}"), largest, bits, below)
     yield line(dim(f"  in step {top.step}"), dim(f": {where}{at}" if where or at else ""))
     yield _small_end(story)
     if story.last.exponents:

@@ -14,7 +14,7 @@ from graddebug.graph import BackwardGraph, GraphNode
 from graddebug.records import MODULE_STATISTICS, NODE_STATISTICS, ModuleTable, NodeTable, Site
 from graddebug.views.census import op_name, short
 from graddebug.views.columns import Column
-from graddebug.views.figures import number
+from graddebug.views.figures import number, share
 from graddebug.views.half import LARGEST, bits_word, headroom_bits, share_word
 from graddebug.views.line import Line, Span, Tone, dim, line, strong
 from graddebug.views.printable import fit_middle, printable
@@ -227,7 +227,7 @@ def headroom_cells(row: HeadroomRow, *, name_width: int, trend_width: int) -> li
         (dim(row.dtype),),
         (bits_word(row.outputs.value),),
         (bits_word(row.gradients.value),),
-        (share_word(row.zeros.value),),
+        (dim(share(row.zeros.value)),),  # a ReLU makes zeros: a share of them is nothing to warn of
         (share_word(row.subnormal.value),),
         course_line(row, width=trend_width),
     ]
@@ -251,13 +251,18 @@ def headroom_lines(row: HeadroomRow) -> Iterator[Line]:
         yield line(Span(f"✖ NaN or inf first in step {row.bad}", Tone.ERROR))
     if row.course:
         _, bits = zip(*row.course, strict=True)
-        last = f"{bits_word(float(bits[-1])).text} in step {row.course[-1][0]}"
-        at = dim(f" in step {row.outputs.step}, {last}")
+        step = row.course[-1][0]
+        last = f", {bits_word(float(bits[-1])).text} in step {step}" if step != row.outputs.step else ""
+        at = dim(f" in step {row.outputs.step}{last}")
         yield line(dim("outputs    "), bits_word(row.outputs.value), at)
     if not math.isnan(row.gradients.value):
         where = f": {row.op}" + (f", {place(row.site)}" if row.site else "")
         told = f", largest {number(row.absmax)} in step {row.gradients.step}{where}"
         yield line(dim("gradients  "), bits_word(row.gradients.value), dim(told))
-    for label, worst in (("zeros      ", row.zeros), ("subnormal  ", row.subnormal)):
-        if worst.value > 0:
-            yield line(dim(label), share_word(worst.value), dim(f" of a gradient in step {worst.step}"))
+    if row.zeros.value > 0:
+        yield line(
+            dim("zeros      "), share(row.zeros.value), dim(f" of a gradient in step {row.zeros.step}")
+        )
+    if row.subnormal.value > 0:
+        at = dim(f" of a gradient in step {row.subnormal.step}")
+        yield line(dim("subnormal  "), share_word(row.subnormal.value), at)
