@@ -153,6 +153,15 @@ def test_show_as_json(recording: Path, capsys: Captured) -> None:
     assert isinstance(json.loads(capsys.readouterr().out), dict)
 
 
+def test_show_of_precision(recording: Path, capsys: Captured) -> None:
+    """A word after the folder, as text and as JSON; a parameter has no place there."""
+    assert main(["show", str(recording), "precision"]) == 0
+    assert "no loss scaler was used" in capsys.readouterr().out
+    assert main(["show", str(recording), "precision", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scalers"] == []
+    assert main(["show", str(recording), "precision", "--parameter", "x"]) == 2
+
+
 def test_show_of_a_step_that_is_not_there_is_2(recording: Path, capsys: Captured) -> None:
     """A wrong step is a usage error that names those there are."""
     assert main(["show", str(recording), "--step", "999999"]) == 2

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graddebug.records import Finding
 from graddebug.report.chosen import chosen_step
+from graddebug.report.layout import INDENT, heading, text_table, wrapped
 from graddebug.report.show_data import show_json
-from graddebug.views.columns import Column, share_width
 from graddebug.views.empty import empty_lines
 from graddebug.views.figures import measured
-from graddebug.views.finding_words import cut_source, finding_lines
+from graddebug.views.finding_words import finding_lines
 from graddebug.views.findings import NO_FINDINGS, finding_detail, finding_rows
 from graddebug.views.graph import GRAPH_COLUMNS, NO_GRAPH, graph_cells, graph_tree
 from graddebug.views.life import LIFE_COLUMNS, Life, life, life_cells
@@ -29,7 +28,7 @@ from graddebug.views.parameters import (
     parameter_table,
     trend,
 )
-from graddebug.views.printable import cells, fit, fit_end, pad, printable
+from graddebug.views.printable import fit, printable
 from graddebug.views.run import losses, mean_stretches, run_summary, step_words
 from graddebug.views.sparkline import axis, sparkline
 from graddebug.views.unseen import unseen, unseen_lines
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 MOST_PARAMETERS = 40
 #: Parameters whose series are drawn.
 MOST_SERIES = 12
-#: The column whose text wraps instead of being cut.
-WRAPPED = "words"
-_INDENT = "  "
 
 
 def render_show(recording: Recording, *, step: int | None, parameter: str | None, width: int) -> str:
@@ -62,7 +58,7 @@ def render_show(recording: Recording, *, step: int | None, parameter: str | None
 
 def _sections(recording: Recording, *, step: int | None, parameter: str | None, width: int) -> Iterator[str]:
     body = list(_body(recording, step=step, parameter=parameter, width=width))
-    yield from _head(recording, width)  # made last: it says what turned out to be damaged
+    yield from head_lines(recording, width)  # made last: it says what turned out to be damaged
     yield from body
 
 
@@ -77,7 +73,8 @@ def _body(recording: Recording, *, step: int | None, parameter: str | None, widt
         yield from _parameters(recording, at, width)
 
 
-def _head(recording: Recording, width: int) -> Iterator[str]:
+def head_lines(recording: Recording, width: int) -> Iterator[str]:
+    """Which run it was, how far its recording goes, and how its loss went."""
     summary = run_summary(recording)
     yield fit(f"graddebug  {summary.title}", width)
     about = [summary.steps, summary.state.text, summary.parameters]
@@ -100,7 +97,7 @@ def _loss_word(loss: float) -> str:
 
 
 def _findings(recording: Recording, width: int) -> Iterator[str]:
-    yield from _heading(f"Findings: {plain(run_summary(recording).findings)}")
+    yield from heading(f"Findings: {plain(run_summary(recording).findings)}")
     if not recording.findings:
         yield from _nothing_found(recording, width)
     by_id = {finding.id: finding for finding in recording.findings}
@@ -109,39 +106,28 @@ def _findings(recording: Recording, width: int) -> Iterator[str]:
             yield ""
         yield from _finding(recording, by_id[row.id], width)
     for line in unseen_lines(unseen(recording.events())):
-        yield from _wrapped(line, width)
+        yield from wrapped(line, width)
 
 
 def _nothing_found(recording: Recording, width: int) -> Iterator[str]:
     if len(recording):
-        yield _INDENT + NO_FINDINGS
+        yield INDENT + NO_FINDINGS
         return
     for line in empty_lines(recording):
-        yield from _wrapped(line, width)
+        yield from wrapped(line, width)
 
 
 def _finding(recording: Recording, finding: Finding, width: int) -> Iterator[str]:
     for line in finding_lines(finding_detail(finding, beneath=recording.info.cwd)):
-        yield from _wrapped(line, width)
-
-
-def _wrapped(spans: Line, width: int) -> Iterator[str]:
-    """Long sentences wrap; source lines (they hold a bar) are cut instead."""
-    text = plain(spans)
-    if cells(text) <= width - 2 or "│" in text:
-        yield _INDENT + plain(cut_source(spans, width - 2))
-        return
-    indent = len(text) - len(text.lstrip())
-    for part in textwrap.wrap(text, width - 2, subsequent_indent=" " * indent):
-        yield _INDENT + part
+        yield from wrapped(line, width)
 
 
 def _parameters(recording: Recording, step: int | None, width: int) -> Iterator[str]:
     where = "" if step is None else f" at step {step}"
     table = parameter_table(recording, step)
-    yield from _heading(f"Parameters{where}")
+    yield from heading(f"Parameters{where}")
     if not table.parameters:
-        yield _INDENT + "none"
+        yield INDENT + "none"
         return
     yield from _parameter_table(recording, table, range(len(table.parameters)), width)
 
@@ -156,13 +142,13 @@ def _parameter_table(
         return parameter_cells(table.row(index), drawn, name_width=widths["name"])
 
     shown = min(len(chosen), MOST_PARAMETERS)
-    yield from _table(parameter_columns("", descending=True), shown, paint, width)
+    yield from text_table(parameter_columns("", descending=True), shown, paint, width)
     if shown < len(chosen):
-        yield _INDENT + f"and {len(chosen) - shown:,} more: name some with --parameter GLOB"
+        yield INDENT + f"and {len(chosen) - shown:,} more: name some with --parameter GLOB"
 
 
 def _step_sections(recording: Recording, step: int, width: int) -> Iterator[str]:
-    yield from _heading(plain(step_words(recording.step(step), recording.last_step or 0)))
+    yield from heading(plain(step_words(recording.step(step), recording.last_step or 0)))
     told = life(recording, step)
     yield from _life(told, width)
     yield from _found_here(recording, told, width)
@@ -172,9 +158,9 @@ def _step_sections(recording: Recording, step: int, width: int) -> Iterator[str]
 
 def _life(told: Life, width: int) -> Iterator[str]:
     if not told.rows:
-        yield _INDENT + "nothing was recorded in this step"
+        yield INDENT + "nothing was recorded in this step"
         return
-    yield from _table(LIFE_COLUMNS, len(told.rows), lambda row, _: life_cells(told.rows[row]), width)
+    yield from text_table(LIFE_COLUMNS, len(told.rows), lambda row, _: life_cells(told.rows[row]), width)
 
 
 def _found_here(recording: Recording, told: Life, width: int) -> Iterator[str]:
@@ -188,27 +174,27 @@ def _found_here(recording: Recording, told: Life, width: int) -> Iterator[str]:
 
 def _graph(recording: Recording, step: int, width: int) -> Iterator[str]:
     tree = graph_tree(recording, step)
-    yield from _heading("Backward graph by module")
+    yield from heading("Backward graph by module")
     if tree is None:
-        yield _INDENT + NO_GRAPH
+        yield INDENT + NO_GRAPH
         return
     if tree.source:
-        yield fit(f"{_INDENT}{tree.source}", width)
+        yield fit(f"{INDENT}{tree.source}", width)
     opened = {fold.name for depth, fold in tree.root.walk() if depth < 2} | tree.first_open()
     rows = [r for r in tree.rows(opened=opened, statistics=recording.statistics(step)) if r.is_module]
-    yield from _table(GRAPH_COLUMNS, len(rows), lambda row, _: graph_cells(rows[row]), width)
+    yield from text_table(GRAPH_COLUMNS, len(rows), lambda row, _: graph_cells(rows[row]), width)
 
 
 def _parameter_sections(recording: Recording, pattern: str, step: int | None, width: int) -> Iterator[str]:
     table = parameter_table(recording, step)
     chosen = [int(index) for index in table.rows(matching=pattern)]
     if not chosen:
-        yield from _heading(f"No parameter matches {printable(pattern)!r}")
+        yield from heading(f"No parameter matches {printable(pattern)!r}")
         return
-    yield from _heading(f"{len(chosen)} of {len(table.parameters)} parameters match {printable(pattern)!r}")
+    yield from heading(f"{len(chosen)} of {len(table.parameters)} parameters match {printable(pattern)!r}")
     yield from _parameter_table(recording, table, chosen, width)
     for index in chosen[:MOST_SERIES] if len(recording) else ():
-        yield from _heading(table.row(index).name)
+        yield from heading(table.row(index).name)
         yield from _series(recording, index, width)
     if step is not None:
         yield from _touching(recording, frozenset(chosen), step, width)
@@ -222,50 +208,10 @@ def _series(recording: Recording, index: int, width: int) -> Iterator[str]:
         low, seen = low[np.isfinite(low)], high[np.isfinite(high)]
         if seen.size:
             ends = dict.fromkeys((figure.write(float(low.min())), figure.write(float(seen.max()))))
-            yield f"{_INDENT}{figure.title:<10} {sparkline(high)}{axis(high)}  {' … '.join(ends)}"
+            yield f"{INDENT}{figure.title:<10} {sparkline(high)}{axis(high)}  {' … '.join(ends)}"
 
 
 def _touching(recording: Recording, chosen: frozenset[int], step: int, width: int) -> Iterator[str]:
-    yield from _heading(f"Their life in step {step}")
+    yield from heading(f"Their life in step {step}")
     rows = tuple(row for row in life(recording, step).rows if chosen & set(row.params))
     yield from _life(Life(step=step, rows=rows), width)
-
-
-def _heading(text: str) -> Iterable[str]:
-    return ("", text, "")
-
-
-def _table(
-    columns: Sequence[Column],
-    count: int,
-    paint: Callable[[int, dict[str, int]], Sequence[Line]],
-    width: int,
-) -> Iterator[str]:
-    layout = share_width(columns, width - len(_INDENT))
-    widths = {columns[place].key: taken for place, taken in layout}
-    titles = [(columns[place].title, taken, columns[place].right) for place, taken in layout]
-    yield _INDENT + "  ".join(pad(title, taken, right=right) for title, taken, right in titles)
-    for row in range(count):
-        painted = paint(row, widths)
-        yield from _table_row(columns, [plain(spans) for spans in painted], layout)
-
-
-def _table_row(
-    columns: Sequence[Column], texts: Sequence[str], layout: Sequence[tuple[int, int]]
-) -> Iterator[str]:
-    """One line, or several where a sentence (`WRAPPED`) is longer than its column."""
-    parts = [_parts(columns[place], texts[place], taken) for place, taken in layout]
-    for line in zip_longest(*parts, fillvalue=""):
-        drawn = (
-            pad(text, taken, right=columns[place].right)
-            for text, (place, taken) in zip(line, layout, strict=True)
-        )
-        yield _INDENT + "  ".join(drawn)
-
-
-def _parts(column: Column, text: str, width: int) -> list[str]:
-    if column.key == WRAPPED and cells(text) > width:
-        return textwrap.wrap(text, width)
-    if column.keeps_end:
-        return [fit_end(text, width)]
-    return [text]

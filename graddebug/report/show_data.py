@@ -34,7 +34,7 @@ def show_json(recording: Recording, *, step: int | None, parameter: str | None) 
     chosen = parameter_table(recording, at).rows(matching=parameter or "").tolist()
     shown: dict[str, Any] = {
         "version": VERSION,
-        "run": _run(recording),
+        "run": run_json(recording),
         "findings": [finding_json(finding) for finding in recording.findings],
         "step": None if at is None else _step(recording.step(at)),
         "parameters": _parameters(recording, at, chosen),
@@ -46,10 +46,11 @@ def show_json(recording: Recording, *, step: int | None, parameter: str | None) 
         shown["graph"] = _graph(recording, at)
     if parameter is not None:
         shown["series"] = {recording.parameters[i].name: _series(recording, i) for i in chosen}
-    return shown | {"run": _run(recording)}  # again: by now it says what turned out to be damaged
+    return shown | {"run": run_json(recording)}  # again: by now it says what turned out to be damaged
 
 
-def _run(recording: Recording) -> dict[str, object]:
+def run_json(recording: Recording) -> dict[str, object]:
+    """Which run it was, and how far its recording goes."""
     info = recording.info
     return {
         "title": run_title(info),

@@ -14,7 +14,8 @@ from graddebug.graph import BackwardGraph, GraphNode, ModuleFold
 from graddebug.records import STATISTICS, Backward, ParameterInfo
 from graddebug.views.columns import Column
 from graddebug.views.figures import TIMES, measured, shape, size
-from graddebug.views.line import Line, Span, Tone, dim
+from graddebug.views.health import GraphHealth, graph_health
+from graddebug.views.line import Line, Span, Tone, dim, line
 from graddebug.views.printable import printable
 from graddebug.views.quote import place
 
@@ -27,12 +28,14 @@ NO_GRAPH = "no backward graph was captured in this step"
 #: Names the outermost fold, whose module path is empty.
 ROOT = ""
 
+#: No heat: the backward was not measured.
+NOTHING = dim("")
 
 GRAPH_COLUMNS = (
     Column("name", "module or node", 22, grow=3, most=60),
     Column("nodes", "nodes", 6, right=True, rank=1),
     Column("parameters", "params", 6, right=True, rank=3),
-    Column("grad_norm", "grad norm", 10, right=True),
+    Column("grad_norm", "grad norm", 12, right=True),
     Column("saved", "saved", 8, right=True, rank=2),
     Column("about", "ops, or shape and type", 18, grow=4, rank=4),
 )
@@ -58,6 +61,8 @@ class GraphRow:
     parameters: int
     grad_norm: Span
     index: int | None = None
+    heat: Span = NOTHING
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class GraphTree:
     root: ModuleFold
     parameters: Sequence[ParameterInfo]
     source: str = ""
+    health: GraphHealth | None = None
 
     def rows(self, *, opened: Collection[str], statistics: np.ndarray) -> list[GraphRow]:
         """The visible rows: modules whose key is in ``opened`` show what is in them."""
@@ -111,6 +117,7 @@ class GraphTree:
 
     def _module_row(self, fold: ModuleFold, depth: int, *, is_open: bool, statistics: np.ndarray) -> GraphRow:
         owned = parameters_in(fold)
+        inner = [node.index for _, below in fold.walk() for node in below.nodes]
         return GraphRow(
             key=fold.name,
             depth=depth,
@@ -121,8 +128,16 @@ class GraphTree:
             nodes=fold.node_count,
             saved=size(fold.saved_bytes) if fold.saved_bytes else "",
             parameters=len(owned),
-            grad_norm=_norm(statistics, owned),
+            grad_norm=self._flow(owned, inner, statistics),
+            heat=self._heat(inner),
         )
+
+    def _heat(self, nodes: Sequence[int]) -> Span:
+        return NOTHING if self.health is None else self.health.heat(nodes)
+
+    def _flow(self, owned: Sequence[int], nodes: Sequence[int], statistics: np.ndarray) -> Span:
+        """Norm of the parameters' gradients; where there are none, the largest that the nodes sent on."""
+        return _norm(statistics, owned) if owned or self.health is None else self.health.sent(nodes)
 
     def _node_row(self, node: GraphNode, depth: int, statistics: np.ndarray) -> GraphRow:
         owned = () if node.parameter is None else (node.parameter,)
@@ -136,8 +151,10 @@ class GraphTree:
             nodes=1,
             saved=size(node.saved_bytes) if node.saved else "",
             parameters=len(owned),
-            grad_norm=_norm(statistics, owned),
+            grad_norm=self._flow(owned, (node.index,), statistics),
             index=node.index,
+            heat=self._heat((node.index,)),
+            line=_line_of(self.graph, node),
         )
 
     def _leaf(self, node: GraphNode) -> str:
@@ -163,7 +180,8 @@ def graph_tree(recording: Recording, step: int) -> GraphTree | None:
         graph = recording.graph(digest)
     except KeyError:
         return None
-    return replace(fold_graph(graph, recording.parameters), source=source(backwards, digest))
+    tree = fold_graph(graph, recording.parameters)
+    return replace(tree, source=source(backwards, digest), health=graph_health(recording, step, graph))
 
 
 def source(backwards: Sequence[Backward], digest: str) -> str:
@@ -186,15 +204,25 @@ def fold_graph(graph: BackwardGraph, parameters: Sequence[ParameterInfo]) -> Gra
     return GraphTree(graph, root, parameters)
 
 
+def _norm_cell(shown: GraphRow) -> Line:
+    known = shown.parameters or shown.heat.text
+    return line(shown.heat, " " if shown.heat.text else "", shown.grad_norm if known else "")
+
+
+def _line_of(graph: BackwardGraph, node: GraphNode) -> str:
+    site = graph.site_of(node)
+    return place(site) if site else ""
+
+
 def graph_cells(shown: GraphRow) -> list[Line]:
     """A row's cells, by `GRAPH_COLUMNS`."""
     return [
         _name(shown),
         (Span(f"{shown.nodes:,}" if shown.is_module else ""),),
         (dim(f"{shown.parameters:,}" if shown.parameters and shown.is_module else ""),),
-        (shown.grad_norm if shown.parameters else dim(""),),
+        _norm_cell(shown),
         (dim(shown.saved),),
-        (dim(shown.about),),
+        (dim(shown.line and f"{shown.line}  "), dim(shown.about)),
     ]
 
 
@@ -209,6 +237,8 @@ def node_words(
 ) -> list[tuple[str, str]]:
     """A node in full as (label, text): shapes, what it saved, where its gradients go."""
     words = [("op", printable(node.op)), ("module", printable(node.module) or "(none)")]
+    if (site := graph.site_of(node)) is not None:
+        words.append(("line", " ".join(filter(None, (place(site), printable(site.source))))))
     if node.parameter is not None and node.parameter < len(parameters):
         words.append(("parameter", printable(parameters[node.parameter].name)))
     outputs = zip(node.shapes, node.dtypes or ("",) * len(node.shapes), strict=False)

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from graddebug.errors import UsageError
-from graddebug.report.show import _table, render_show, show_json
+from graddebug.report.layout import text_table
+from graddebug.report.show import render_show, show_json
 from graddebug.trace.reader import Recording
 from graddebug.views.columns import Column
 from graddebug.views.line import Span
@@ -54,7 +55,7 @@ def test_a_narrow_place_keeps_its_line_number() -> None:
     """The text twin cuts the beginning of a column that keeps its end, like the terminal UI."""
     column = Column("where", "where", 10, keeps_end=True)
     cells_of_row = lambda _row, _widths: [(Span("a_long_name_of_a_file.py:33"),)]  # noqa: E731
-    assert list(_table([column], 1, cells_of_row, 12))[1] == "  …ile.py:33"
+    assert list(text_table([column], 1, cells_of_row, 12))[1] == "  …ile.py:33"
 
 
 def test_what_was_not_observable_is_listed(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_every_action_is_bound() -> None:
 def test_the_footer_puts_neighbours_together() -> None:
     """Keys with one word share it."""
     words = {word: keys for keys, word in footer_words("life")}
-    assert (words["step"], words["screen"], words["finding"]) == ("[ ]", "1-4", ", .")
+    assert (words["step"], words["screen"], words["finding"]) == ("[ ]", "1-5", ", .")
 
 
 def test_help_and_quit_stay_in_the_narrowest_footer() -> None:

@@ -68,7 +68,13 @@ async def test_the_first_screen_quotes_the_guilty_lines(recording: Recording, si
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("key", "expected"),
-    [("1", "severity"), ("2", "aux[bold].weight"), ("3", "onto consumed ones"), ("4", "(whole graph)")],
+    [
+        ("1", "severity"),
+        ("2", "aux[bold].weight"),
+        ("3", "onto consumed ones"),
+        ("4", "(whole graph)"),
+        ("5", "no loss scaler was used"),
+    ],
 )
 async def test_number_keys_show_the_screens(
     recording: Recording, size: tuple[int, int], key: str, expected: str
@@ -79,13 +85,13 @@ async def test_number_keys_show_the_screens(
 
 
 async def test_tab_goes_round_the_screens(recording: Recording) -> None:
-    """Four times Tab is back at the first; Shift+Tab goes the other way."""
+    """Five times Tab is back at the first; Shift+Tab goes the other way."""
     async with running(recording) as pilot:
         seen = []
-        for key in ("tab", "tab", "tab", "tab", "shift+tab"):
+        for key in ("tab", "tab", "tab", "tab", "tab", "shift+tab"):
             await press(pilot, key)
             seen.append(pilot.app.current_mode)
-    assert seen == ["parameters", "life", "graph", "findings", "graph"]
+    assert seen == ["parameters", "life", "graph", "precision", "findings", "precision"]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +251,7 @@ async def test_evidence_and_fix_are_in_sight_on_a_small_terminal(tmp_path: Path)
     assert any(row.lstrip().startswith("fix") for row in rows)
 
 
-@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph"])
+@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph", "precision"])
 async def test_an_empty_recording_says_why(tmp_path: Path, screen: str) -> None:
     """No tick and no empty pane where nothing was judged."""
     empty = recorded(tmp_path / "run", steps=0, found=False)
@@ -276,7 +282,7 @@ async def test_help_lists_every_action_and_closes(recording: Recording) -> None:
         assert not isinstance(pilot.app.screen, HelpScreen)
 
 
-@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph"])
+@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph", "precision"])
 async def test_q_quits_every_screen_cleanly(recording: Recording, screen: str) -> None:
     """Leaving is exit code 0, wherever one is."""
     async with running(recording, first=screen) as pilot:
@@ -286,7 +292,7 @@ async def test_q_quits_every_screen_cleanly(recording: Recording, screen: str) -
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph"])
+@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph", "precision"])
 @pytest.mark.parametrize(
     ("choices", "said"),
     [

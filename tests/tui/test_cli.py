@@ -49,7 +49,7 @@ def test_an_unknown_step_is_wrong_usage(run: Path, capsys: pytest.CaptureFixture
     assert "it holds 0 to 19" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph"])
+@pytest.mark.parametrize("screen", ["findings", "parameters", "life", "graph", "precision"])
 def test_a_screenshot_is_the_screen_as_svg(run: Path, tmp_path: Path, screen: str) -> None:
     """Pictures are made by the app itself, without a terminal."""
     file = tmp_path / "shot.svg"

@@ -4,6 +4,9 @@ import numpy as np
 
 from graddebug.records import STATISTICS, Backward
 from graddebug.views.graph import ROOT, GraphRow, fold_graph, graph_tree, node_words, source
+from graddebug.views.health import graph_health
+from graddebug.views.line import plain
+from tests.views.mixed import BAD_STEP, MODULES, mixed, mixed_graph
 from tests.views.recordings import PARAMETERS, graph, recorded, statistics
 
 
@@ -83,3 +86,46 @@ def test_neighbours_of_a_node_are_told_by_name() -> None:
     told = graph()
     words = node_words(told.nodes[4], told, PARAMETERS)
     assert [text for label, text in words if label == "sends to"] == ["#6 AddmmBackward0 in encoder.2"]
+
+
+def _mixed_rows(tmp_path: Path, step: int) -> dict[str, GraphRow]:
+    run = mixed(tmp_path / "run", steps=BAD_STEP + 1)
+    tree = graph_tree(run, step)
+    assert tree is not None
+    return {row.key: row for row in tree.rows(opened={ROOT, MODULES[2]}, statistics=run.statistics(step))}
+
+
+def test_nodes_of_a_measured_backward_show_what_they_sent_on(tmp_path: Path) -> None:
+    """Norm, a block by its logarithm, and the user's line."""
+    rows = _mixed_rows(tmp_path, 3)
+    assert [(rows[key].heat.text, rows[key].grad_norm.text) for key in ("#0", "#1", "#2")] == [
+        *(("█", "1000"), ("▇", "500"), ("▅", "333"))
+    ]
+    assert rows["#2"].line == "train.py:11"
+
+
+def test_nodes_that_sent_on_nan_are_marked(tmp_path: Path) -> None:
+    """With a glyph and a word, and in every module around them."""
+    rows = _mixed_rows(tmp_path, BAD_STEP)
+    assert (rows["#1"].heat.text, rows["#2"].heat.text, rows[ROOT].heat.text) == ("▁", "✖", "✖")
+    assert rows["#2"].grad_norm.text == rows[MODULES[2]].grad_norm.text == "nan or inf"
+
+
+def test_the_node_where_nan_begins_says_so(tmp_path: Path) -> None:
+    """A finite norm came in; the nodes after it only pass it on."""
+    run = mixed(tmp_path / "run", steps=BAD_STEP + 1)
+    health = graph_health(run, BAD_STEP, mixed_graph())
+    assert health is not None
+    told = {node: "\n".join(map(plain, health.lines(node))) for node in (2, 4)}
+    assert "NaN or inf begins here" in told[2]
+    assert "begins here" not in told[4]
+    assert (
+        plain(health.words())
+        == "gradients of 16 nodes measured, 14 nodes sent on NaN or inf  (scaled by 65536)"
+    )
+
+
+def test_a_graph_that_was_not_measured_has_no_health(tmp_path: Path) -> None:
+    """Its rows are as they were."""
+    run = recorded(tmp_path / "run", steps=2)
+    assert graph_health(run, 1, graph()) is None

@@ -75,6 +75,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("Screens", "2", "app.show('parameters')", "parameters: numbers of each at this step", "screen"),
     Action("Screens", "3", "app.show('life')", "life: this step's events in order", "screen"),
     Action("Screens", "4", "app.show('graph')", "graph: this step's backward, folded by module", "screen"),
+    Action("Screens", "5", "app.show('precision')", "precision: loss scale, headroom, dtypes", "screen"),
     Action("Screens", "tab", "app.cycle(1)", "next screen"),
     Action("Screens", "shift+tab", "app.cycle(-1)", "previous screen"),
     Action("Rows", "up,k", "rows('up')", "one row up"),

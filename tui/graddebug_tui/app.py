@@ -16,6 +16,7 @@ from graddebug_tui.screens.graph import GraphScreen
 from graddebug_tui.screens.help import HelpScreen
 from graddebug_tui.screens.life import LifeScreen
 from graddebug_tui.screens.parameters import ParametersScreen
+from graddebug_tui.screens.precision import PrecisionScreen
 from graddebug_tui.screens.view import SCREEN_NAMES, View
 from graddebug_tui.themes import DARK, LIGHT
 
@@ -37,6 +38,7 @@ class GraddebugApp(App[None]):
         "parameters": ParametersScreen,
         "life": LifeScreen,
         "graph": GraphScreen,
+        "precision": PrecisionScreen,
     }
 
     def __init__(self, recording: Recording, *, first: str = "findings", step: int | None = None) -> None:

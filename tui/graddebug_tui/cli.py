@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 EXIT_UNREADABLE = 3
 _CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
-_SCREENS = ("findings", "parameters", "life", "graph")
+_SCREENS = ("findings", "parameters", "life", "graph", "precision")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

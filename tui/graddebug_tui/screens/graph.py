@@ -129,6 +129,8 @@ class GraphScreen(View):
         yield (strong(printable(row.key) or "whole graph"),)
         yield (Span(several(row.nodes, "node")), dim("  saved for backward "), Span(row.saved or "nothing"))
         yield (Span(several(row.parameters, "parameter")), dim("  gradient norm "), row.grad_norm)
+        if self._tree.health is not None:
+            yield self._tree.health.words()
         yield (dim("ops  "), Span(row.about))
         yield (dim("ran  "), Span(self._tree.source or "(its backward is not known)"))
         total = f"{several(len(graph.nodes), 'node')}, {several(len(graph.roots), 'root')}"
@@ -140,6 +142,8 @@ class GraphScreen(View):
         assert row.index is not None
         node = self._tree.graph.nodes[row.index]
         yield (strong(row.name), dim(f"  node #{row.index}"))
+        if self._tree.health is not None:
+            yield from self._tree.health.lines(node.index)
         for label, text in node_words(node, self._tree.graph, self.recording.parameters):
             yield (dim(f"{label:<10}"), Span(text))
         if node.parameter is not None:

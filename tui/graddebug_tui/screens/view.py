@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graddebug_tui.app import GraddebugApp
 
 #: The screens, in the order of their number keys.
-SCREEN_NAMES = ("findings", "parameters", "life", "graph")
+SCREEN_NAMES = ("findings", "parameters", "life", "graph", "precision")
 
 
 class View(Screen[None]):
