@@ -28,10 +28,10 @@ PAGE = """# Where did the NaN come from?
 
 {programs} small training programs that meet NaN or inf, each declaring the op and the line to blame
 ([benchmarks/nonfinite_programs](../benchmarks/nonfinite_programs)). Every one runs under
-`torch.autograd.detect_anomaly()` and under `graddebug.watch(nodes="always")`. An answer is right when it names
-the op at which the number was born, at its line; for bad data and bad weights when it says that no op is to
-blame, at the line where they came in; where the bad number reaches neither the loss nor a gradient, when it
-stays silent.
+`torch.autograd.detect_anomaly()` and under `graddebug.watch(nodes="always")`. An answer is right when it
+names the op at which the number was born, at its line; for bad data and bad weights when it says that no op
+is to blame, at the line where they came in; where the bad number reaches neither the loss nor a gradient,
+when it stays silent.
 
 **detect_anomaly: {anomaly} of {programs} right. graddebug: {ours} of {programs} right.**
 
@@ -39,9 +39,9 @@ stays silent.
 
 ## What it costs
 
-Added time in percent of the bare step. Each round times the bare step, the step under anomaly mode and the step
-under graddebug, one after the other; shown is the median over {rounds} rounds, with quartiles. Every node of every
-backward is measured. The last column is our added time as a share of anomaly mode's.
+Added time in percent of the bare step. Each round times the bare step, the step under anomaly mode and the
+step under graddebug, one after the other; shown is the median over {rounds} rounds, with quartiles. Every
+node of every backward is measured. The last column is our added time as a share of anomaly mode's.
 
 {models}
 

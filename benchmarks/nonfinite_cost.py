@@ -18,7 +18,7 @@ import graddebug
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the bare step, and what anomaly mode and graddebug added to it, as a share of it, a round each."""
+    """Seconds of the bare step, and round by round what anomaly mode and graddebug add, as a share of it."""
 
     bare: float
     anomaly: list[float]
