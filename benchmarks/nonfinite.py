@@ -39,9 +39,10 @@ when it stays silent.
 
 ## What it costs
 
-Added time in percent of the bare step. Each round times the bare step, the step under anomaly mode and the
-step under graddebug, one after the other; shown is the median over {rounds} rounds, with quartiles. Every
-node of every backward is measured. The last column is our added time as a share of anomaly mode's.
+Added time in percent of the bare step. Each round times the bare step, the step under anomaly mode, under a
+watch without nodes (`nodes="off"`) and under one that measures every node of every backward
+(`nodes="always"`), one after the other; shown is the median over {rounds} rounds, with quartiles. A share is
+that of an added time in anomaly mode's. "Of which nodes" is what `always` adds to `off`.
 
 {models}
 
@@ -115,11 +116,15 @@ def percent(values: list[float]) -> str:
 
 def cost_table(named: list[tuple[str, Cost]]) -> list[str]:
     """One line a program or model."""
-    lines = ["| steps of | bare | detect_anomaly adds | graddebug adds | share |", "|---|---|---|---|---|"]
+    lines = [
+        "| steps of | bare | detect_anomaly adds | graddebug adds | share | of which nodes | share |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, timed in named:
-        share = f"{statistics.median(timed.shares):.2f}" if timed.shares else "-"
-        bare = f"{timed.bare * 1e3:.2f} ms"
-        lines.append(f"| {name} | {bare} | {percent(timed.anomaly)} | {percent(timed.ours)} | {share} |")
+        cells = [name, f"{timed.bare * 1e3:.2f} ms", percent(timed.anomaly)]
+        for added in (timed.ours, timed.nodes):
+            cells += [percent(added), f"{timed.share(added):.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 

@@ -18,16 +18,19 @@ import graddebug
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the bare step, and round by round what anomaly mode and graddebug add, as a share of it."""
+    """Seconds of the bare step, and round by round what anomaly mode and graddebug add, as a share of it.
+
+    ``nodes`` is the part of ``ours`` that measuring every node adds to a watch without it.
+    """
 
     bare: float
     anomaly: list[float]
     ours: list[float]
+    nodes: list[float]
 
-    @property
-    def shares(self) -> list[float]:
-        """Our added cost in anomaly mode's, round by round."""
-        return [ours / anomaly for ours, anomaly in zip(self.ours, self.anomaly, strict=True) if anomaly > 0]
+    def share(self, added: list[float]) -> float:
+        """An added cost as a share of anomaly mode's: the median over the rounds."""
+        return statistics.median(one / anomaly for one, anomaly in zip(added, self.anomaly, strict=True))
 
 
 def of_program(program: Program, *, rounds: int, repeats: int) -> Cost:
@@ -58,14 +61,16 @@ def _interleaved(act: Callable[[], object], reset: Callable[[], None], *, rounds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _seconds(act, reset, repeats)
-        bare, anomaly, ours = [], [], []
+        modes = [_seconds, _under_anomaly_mode, _without_nodes, _with_nodes]
+        bare, anomaly, ours, nodes = [], [], [], []
         for number in range(rounds):
-            modes = [_seconds, _under_anomaly_mode, _under_watch]
             times = {mode: mode(act, reset, repeats) for mode in (modes if number % 2 else modes[::-1])}
-            bare.append(times[_seconds])
-            anomaly.append(times[_under_anomaly_mode] / times[_seconds] - 1)
-            ours.append(times[_under_watch] / times[_seconds] - 1)
-    return Cost(statistics.median(bare), anomaly, ours)
+            plain, mode, without, within = (times[mode] for mode in modes)
+            bare.append(plain)
+            anomaly.append(mode / plain - 1)
+            ours.append(within / plain - 1)
+            nodes.append((within - without) / plain)
+    return Cost(statistics.median(bare), anomaly, ours, nodes)
 
 
 def _seconds(act: Callable[[], object], reset: Callable[[], None], repeats: int) -> float:
@@ -84,9 +89,16 @@ def _under_anomaly_mode(act: Callable[[], object], reset: Callable[[], None], re
         return _seconds(act, reset, repeats)
 
 
-def _under_watch(act: Callable[[], object], reset: Callable[[], None], repeats: int) -> float:
+def _with_nodes(act: Callable[[], object], reset: Callable[[], None], repeats: int) -> float:
     """Seconds inside a watch of every node, after two repetitions in which it gets to know the graph."""
     with graddebug.watch(nodes="always", on_finding="silent"):
+        _seconds(act, reset, 2)
+        return _seconds(act, reset, repeats)
+
+
+def _without_nodes(act: Callable[[], object], reset: Callable[[], None], repeats: int) -> float:
+    """The same with parameters and optimizers only."""
+    with graddebug.watch(nodes="off", on_finding="silent"):
         _seconds(act, reset, 2)
         return _seconds(act, reset, repeats)
 
