@@ -53,11 +53,18 @@ def trained(model: nn.Module, dtype: torch.dtype, *, fused: bool, out: Path | No
     return [*tensors_of([losses, gradients, state]), torch.get_rng_state()]
 
 
+def same(expected: torch.Tensor, seen: torch.Tensor) -> bool:
+    """Equal in every element; gradients of a skipped step hold NaN, which equals itself here."""
+    return torch.equal(expected, seen) or torch.allclose(expected, seen, rtol=0, atol=0, equal_nan=True)
+
+
 @pytest.fixture(autouse=True)
 def _torch_own_kernels() -> Iterator[None]:
     """oneDNN has no LSTM in float16 on every processor; torch's own kernels have."""
-    with torch.backends.mkldnn.flags(enabled=False):
-        yield
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    yield
+    torch._C._set_mkldnn_enabled(before)
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
@@ -73,7 +80,7 @@ def test_measured_mixed_precision_is_bit_equal(
     expected = trained(plain, dtype, fused=fused, out=None)
     seen = trained(watched, dtype, fused=fused, out=tmp_path / "run")
     assert len(expected) == len(seen)
-    assert all(torch.equal(a, b) for a, b in zip(expected, seen, strict=True))
+    assert all(same(a, b) for a, b in zip(expected, seen, strict=True))
 
 
 def test_the_first_steps_overflow() -> None:
