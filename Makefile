@@ -1,5 +1,5 @@
 # Two commands for a newcomer, each from a bare Python >= 3.11: `make demo` and `make test`.
-.PHONY: help demo test lint format types rooms tests screenshot clean
+.PHONY: help demo test lint format types rooms tests screenshot bench-nonfinite clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -13,6 +13,7 @@ help:
 	@echo "make test        everything CI runs"
 	@echo "make format      put the source into its one format"
 	@echo "make screenshot  draw the README's picture anew"
+	@echo "make bench-nonfinite   renew docs/nonfinite.md: answers and cost of detect_anomaly and of graddebug"
 	@echo "make clean       remove the environment and what demo and tools left"
 
 # --- the environment ------------------------------------------------------------------------
@@ -61,6 +62,10 @@ format: $(READY)
 screenshot: $(READY)
 	$(BIN)/python -m graddebug run --quiet -o $(DEMO) examples/zero_grad_forgotten.py
 	$(BIN)/graddebug-tui replay $(DEMO) --screenshot docs/images/replay.svg --screen findings --size 110x32
+
+ROUNDS ?= 9
+bench-nonfinite: $(READY)
+	$(BIN)/python benchmarks/nonfinite.py --rounds $(ROUNDS) --write docs/nonfinite.md
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
