@@ -101,8 +101,8 @@ INDEFINITE = (
         ops=(*_MATMUL, *_MATMUL_CALLS),
         when=both(makes_nan, unless(operands_finite)),
         cause="0·inf or inf - inf",
-        words="a matrix product with an operand that is not finite ({bad_one:bad}), which makes NaN even of a "
-        "gradient of 0",
+        words="a matrix product with an operand that is not finite ({bad_one:bad}), which makes NaN even of "
+        "a gradient of 0",
         fix="Make the operand finite where it is made: behind a matrix product nothing can mask it any more.",
     ),
 )
