@@ -117,7 +117,12 @@ class EventEncoder:
             for column, value, plain in zip(table.form, values, stored, strict=True)
             if value != column.default
         }
-        return self._intern((table.kind, *stored), {"kind": table.kind, **changed})
+        return self._intern((table.kind, *map(_hashable, stored)), {"kind": table.kind, **changed})
+
+
+def _hashable(stored: object) -> object:
+    """A stored value as a part of a form's key: lists of words become tuples."""
+    return tuple(map(_hashable, stored)) if isinstance(stored, list) else stored
 
 
 class Form(NamedTuple):
