@@ -6,8 +6,8 @@ from graddebug.ledger import Ledger
 from tests.diagnose.story import Story
 
 
-def story_of(**optimizers: tuple[str, ...]) -> Story:
-    story = Story(optimizers or {"optimizer": ("a", "b")})
+def story_of() -> Story:
+    story = Story({"optimizer": ("a", "b")})
     story.scaler()
     return story
 
