@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.ledger import Ledger
+from graddebug.records import GradientsEdited
 from tests.diagnose.story import Story
 
 
@@ -33,6 +34,16 @@ def test_scaled_and_plain_backwards_of_one_line_are_told_apart() -> None:
     story.backward(at=41)
     story.backward(at=41, seeded=True)
     assert [part.scaled for part in ledger_of(story).cohorts.life(0).fresh] == [True, False, None]
+
+
+def test_an_edit_that_leaves_the_scale_in() -> None:
+    """Halving is no division by the scale; what is not known may be one."""
+    story = story_of()
+    story.scaled()
+    story.tell(GradientsEdited, params=(0, 1), how="in place", factor=0.5, scale=1024.0)
+    assert ledger_of(story).cohorts.life(0).scaling.edited == -1
+    order = story.tell(GradientsEdited, params=(0, 1), how="in place", factor=1 / 1024, scale=1024.0)
+    assert ledger_of(story).cohorts.life(0).scaling.edited == order
 
 
 def test_what_a_scaler_has_done_since_its_update() -> None:
