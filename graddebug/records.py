@@ -298,6 +298,7 @@ class Backward(Event):
     gradients are not scaled) and ``scale`` the loss scale of the last of them. ``autocast`` is the dtype
     of an autocast region that was open while it ran, ``captured`` whether its nodes were measured.
     ``seeded``: the program gave it gradients to begin with (``out.backward(grad)``), which may be scaled.
+    ``outdated`` are parameters of which its graph had kept values from before a fused optimizer's last step.
     """
 
     kind: ClassVar[str] = "backward"
@@ -323,6 +324,7 @@ class Backward(Event):
     autocast: str | None = None
     captured: bool = False
     seeded: bool = False
+    outdated: ParameterSet = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

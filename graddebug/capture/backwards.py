@@ -43,6 +43,7 @@ class BackwardCall:
     create_graph: bool
     accumulates: bool
     gradients: tuple[Any, ...] = ()
+    partial: bool = False
 
 
 class Ticket:
@@ -168,6 +169,7 @@ class Backwards:
             "inside_step": context.steps[-1] if context.steps else None,
             "autocast": _autocast(call.roots),
             "seeded": _is_seeded(call),
+            "outdated": self._outdated(seen, call, parent),
         }
         scales = self._scalers.by_hand(nodes, call.gradients) | (parent.scales if parent else {})
         open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
@@ -181,6 +183,15 @@ class Backwards:
         if parent is None:
             context.journal.graph = graph
         return ticket
+
+    def _outdated(self, seen: Walk, call: BackwardCall, parent: OpenBackward | None) -> ParameterSet:
+        fused = self._context.fused
+        root = call.roots[0] if call.roots else None
+        if call.create_graph and isinstance(root, torch.Tensor) and not root.is_cpu:
+            fused.confused = True  # a device's thread makes nodes from now on, and numbers them itself
+        if parent is not None or call.partial:
+            return ()
+        return self._context.table.intern(fused.outdated(seen.nodes, self._context.table.alive()))
 
     def _graph(self, seen: Walk, key: int) -> str | None:
         context = self._context

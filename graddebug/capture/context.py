@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from graddebug.capture import underscored
+from graddebug.capture.fused_steps import FusedSteps
 from graddebug.capture.gradients import Changes, GradientState, Measure
 from graddebug.capture.graph import GraphCatalogue
 from graddebug.capture.journal import Journal
@@ -79,6 +80,8 @@ class Context:
     steps: list[int] = field(default_factory=list)
     #: Calls of a scaler's ``step`` under way, outermost first.
     scaler_steps: list[OpenScalerStep] = field(default_factory=list)
+    #: What fused optimizers have changed.
+    fused: FusedSteps = field(default_factory=FusedSteps)
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.

@@ -15,6 +15,7 @@ from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context
 from graddebug.capture.frames import CallMark
+from graddebug.capture.fused_steps import is_fused
 from graddebug.capture.gradients import Measure
 from graddebug.capture.optimizer_state import BadState, bad_state, may_overflow
 from graddebug.capture.parameters import parameters_of
@@ -397,6 +398,8 @@ class Optimizers:
             state.look(opened.entry.params)
         ready = [i for i in opened.entry.params if state.grad(i) is not None]
         context.weights.stepped(opened.entry.params)
+        if is_fused(optimizer):
+            context.fused.stepped(ready)
         outcome = opened.measure.after()
         found = underscored.fused_scaler_state(optimizer)[1]
         skipped = context.readback.scalar(found) if isinstance(found, torch.Tensor) else None

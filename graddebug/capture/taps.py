@@ -177,6 +177,7 @@ def _engine(listeners: _Listeners, original: Any) -> Any:
             create_graph=bool(args[2]),
             accumulates=bool(kwargs.get("accumulate_grad", False)),
             gradients=tuple(args[0]),
+            partial=len(args) > 3 and bool(args[3]),
         )
         with ExitStack() as ends:
             for capture in captures:

@@ -178,7 +178,7 @@ class Life:
         """The gradient was changed in place by hand."""
         self.touched = at
         self.edited = True
-        self.scaling = replace(self.scaling, edited=event.order)
+        self.scaling = self.scaling.edit(event)
         if self.old is not None and not self.fresh:
             self.rescaled = True
 

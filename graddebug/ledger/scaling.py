@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from graddebug.records import (
     Backward,
+    GradientsEdited,
     OptimizerStep,
     ScalerSeen,
     ScalerStep,
@@ -42,11 +43,20 @@ class Scaling:
         """A scaler, or a kernel, divided the gradient by the scale."""
         return replace(self, divisions=(*self.divisions[1 - _REMEMBERED :], event))
 
+    def edit(self, event: GradientsEdited) -> Scaling:
+        """The program changed the gradient in place: it may have divided by the scale."""
+        factor, scale = event.factor, event.scale
+        still_scaled = factor is not None and scale is not None and factor * scale > _SURELY_SCALED
+        return self if still_scaled else replace(self, edited=event.order)
+
     @property
     def last(self) -> Division | None:
         """The newest division."""
         return self.divisions[-1] if self.divisions else None
 
+
+#: Times larger than unscaled: a gradient multiplied by a number that leaves it so large is scaled still.
+_SURELY_SCALED = 32.0
 
 #: The scaling of a gradient that nothing was done to.
 UNDIVIDED = Scaling()

@@ -33,7 +33,7 @@ class BackwardNotScaled(Rule):
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """Look for what was divided by a scale and never multiplied by one."""
-        if fact.step.scaler is None:
+        if fact.step.scaler is None or fact.step.nonfinite:  # such a step is skipped inside of its kernel
             return None
         plain = [(portion, *found) for portion in fact.portions if (found := _divided(portion, fact.step))]
         return [_claim(fact, plain, ledger)] if plain else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, quoted
 from graddebug.ledger import Ledger, OptimizerLife
-from graddebug.records import ErrorRaised, Severity
+from graddebug.records import Backward, ErrorRaised, Severity
 
 
 class SteppedBeforeBackward(Rule):
@@ -18,7 +18,8 @@ class SteppedBeforeBackward(Rule):
     why = (
         "A graph keeps the weights it ran with, because their values are part of the gradient. When an "
         "optimizer steps before the backward of that graph, the values are gone. Torch notices and raises, "
-        "but names neither the parameter nor the step."
+        "but names neither the parameter nor the step; after a fused step it does not even notice, and the "
+        "gradient is wrong."
     )
     fix = "Run all backwards of a forward before any of its parameters is stepped, or run the forward again."
     example = (
@@ -32,6 +33,17 @@ class SteppedBeforeBackward(Rule):
         "loss_g.backward(); opt_g.step()\n"
     )
 
+    def on_backward(self, event: Backward, ledger: Ledger) -> Claims:
+        """Find the fused step that changed what the graph had kept, unless it moved nothing."""
+        lives = [cohort.life for cohort in ledger.cohorts.of(event.outdated)] if event.outdated else []
+        owners = [ledger.optimizers[owner] for life in lives for owner in life.owners]
+        stepped = max((o for o in owners if o.steps), key=lambda o: o.last_tick, default=None)
+        if stepped is None or stepped.last is None or not any(stepped.last.lr):
+            return None
+        if any(life.skipped_at > stepped.last_tick for life in lives):
+            return None
+        return [_silent(event, stepped, ledger)]
+
     def on_error(self, event: ErrorRaised, ledger: Ledger) -> Claims:
         """Say which step, or which change by hand, came between."""
         if event.call != "backward" or not event.params:
@@ -43,6 +55,28 @@ class SteppedBeforeBackward(Rule):
         if stepped is None or moved > stepped.last_tick:
             return [_by_hand(event)]
         return [_by_step(event, stepped, ledger)]
+
+
+def _silent(event: Backward, stepped: OptimizerLife, ledger: Ledger) -> Claim:
+    name = ledger.optimizer_name(stepped.index)
+    site = stepped.last.site if stepped.last is not None else None
+    step, backward = quoted(site, f"{name}.step()"), quoted(event.site, "backward()")
+    return Claim(
+        step=event.step,
+        message=(
+            f"{step} changed {PARAMETERS} after the forward and before {backward}, which computed with the "
+            "new values as if they were the old ones: its gradients are wrong. A fused optimizer changes "
+            "weights without autograd's knowledge, so torch raises no error."
+        ),
+        fix=(
+            f"Run the forward of that loss again after {step}; or, if both losses are meant for that step, "
+            f"call it after {backward}."
+        ),
+        roles=roles(backward=event.site, step=site),
+        parameters=event.outdated,
+        evidence={"fused": True},
+        topic=name,
+    )
 
 
 def _by_step(event: ErrorRaised, stepped: OptimizerLife, ledger: Ledger) -> Claim:

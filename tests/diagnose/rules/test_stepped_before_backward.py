@@ -34,3 +34,29 @@ def test_an_activation_is_nobodys_parameter(tell: Tell) -> None:
     story = tell()
     story.error("backward", TEXT, at=50, optimizer=None)
     assert story.codes == []
+
+
+def test_a_fused_step_that_torch_does_not_notice(tell: Tell, lines: Lines) -> None:
+    """The gradient is wrong without an error."""
+    story = tell()
+    story.backward(at=41)
+    story.step(at=43)
+    story.clear("optimizer")
+    story.backward(at=50, outdated=story.set(("fc2.weight",)))
+    assert lines(story.found("GD309")) == {"backward": 50, "step": 43}
+    assert "computed with the new values" in story.found("GD309").message
+
+
+def test_a_fused_step_that_moved_nothing(tell: Tell) -> None:
+    """Skipped by the scaler, or with a learning rate of zero."""
+    story = tell()
+    story.backward()
+    story.step()
+    story.clear("optimizer")
+    story.backward()
+    story.step(skipped=True)
+    story.backward(outdated=story.set(("fc2.weight",)))
+    story.step(lr=(0.0,))
+    story.clear("optimizer")
+    story.backward(outdated=story.set(("fc2.weight",)))
+    assert "GD309" not in story.codes

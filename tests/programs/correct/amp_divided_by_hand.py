@@ -29,8 +29,10 @@ for i in range(6):
     scaler.scale(loss_of(model, x, y)).backward()
     inverse = 1.0 / scaler.get_scale()
     for p in model.parameters():
-        if i % 2:
+        if i % 3 == 0:
             p.grad.mul_(inverse)
-        else:
+        elif i % 3 == 1:
             p.grad = p.grad * inverse
+        else:
+            p.grad.data.mul_(inverse)
     optimizer.step()
