@@ -292,12 +292,11 @@ class Backwards:
         measure = context.state.wrote(written)
         context.weights.written(measure, self._optimizers.owners_of)
         norms = measure.norms  # not its samples: many backwards may be held back
-        scale = ticket.fields.get("scale") or 1.0  # as in `Backward.scale`
-        context.statistics.written(written, norms, scale=scale)
         members = context.table.intern(written)
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []
         in_eval = self._through_eval(forwards, members)
         fields, loss, scales = ticket.fields, ticket.loss, dict(ticket.open.scales)
+        context.statistics.written(written, norms, scale=lambda: _scaled(scales)["scale"] or 1.0)
         found = self._found(ticket, written, norms)
         if scales:
             context.state.carry(written, next(reversed(scales.values())))

@@ -47,10 +47,12 @@ class StepStatistics:
         rows, self._rows = self._grown(), _empty()
         return rows
 
-    def written(self, members: Sequence[int], norms: Numbers, *, scale: float = 1.0) -> None:
-        """A backward left gradients of these norms, ``scale`` times too large."""
+    def written(self, members: Sequence[int], norms: Numbers, *, scale: Callable[[], float]) -> None:
+        """A backward left gradients of these norms; ``scale`` says, once read back, how much too large."""
         self.later(
-            lambda: self.put(members, grad_norm_written=norms.values, grad_scale=np.full(len(members), scale))
+            lambda: self.put(
+                members, grad_norm_written=norms.values, grad_scale=np.full(len(members), scale())
+            )
         )
 
     def later(self, write: Callable[[], None]) -> None:

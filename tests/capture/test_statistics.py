@@ -94,6 +94,7 @@ def test_a_fused_step_under_a_scaler_is_told_unscaled() -> None:
         scaler.step(optimizer)
     assert seen.value("grad_norm") == pytest.approx(4.0)
     assert seen.value("grad_norm_written") == pytest.approx(4096.0)
+    assert seen.value("grad_scale") == 1024
 
 
 def test_the_norm_before_and_after_clipping() -> None:
