@@ -155,13 +155,13 @@ class Comparison:
         scaled = [i for i in members if i in self._before]
         if not scaled:
             return {}
-        edit = edit_of([self._edited(i) for i in scaled])
+        places = {i: place for place, i in enumerate(self._after.members)}
+        edit = edit_of([self._edited(i, places[i]) for i in scaled])
         scale = {"scale": max(float(self._scales[i].values[0]) for i in scaled)}
         return scale if edit is None else scale | asdict(edit)
 
-    def _edited(self, index: int) -> Edited:
+    def _edited(self, index: int, now: int) -> Edited:
         measure, place = self._before[index]
-        now = self._after.members.index(index)
         return Edited(
             before=measure.elements(place),
             after=self._after.elements(now),

@@ -90,6 +90,24 @@ def test_parameters_of_repeats_join() -> None:
     assert finding.message == "Wrote p0, p1 and 2 more."
 
 
+class Rate(Rule):
+    """Speaks of its newest sighting."""
+
+    code, slug, title, severity = "XX004", "rate", "Rate", Severity.NOTE
+
+    def on_backward(self, event: Backward, ledger: Ledger) -> list[Claim]:
+        return [Claim(step=event.step, message=f"Up to {event.step}.", fix="-", topic="rate", latest=True)]
+
+
+def test_a_rate_is_told_in_the_newest_words() -> None:
+    """The first step stays."""
+    engine = Engine(TABLE, [], rules=[Rate])
+    for step in range(3):
+        engine.feed(Backward(step=step, order=step))
+    (finding,) = engine.findings
+    assert (finding.message, finding.first_step, finding.last_step, finding.count) == ("Up to 2.", 0, 2, 3)
+
+
 def test_other_lines_are_another_finding() -> None:
     """Ids differ with the lines, and are stable between runs."""
     one, two = engine(EachBackward), engine(EachBackward)

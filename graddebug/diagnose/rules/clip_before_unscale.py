@@ -260,7 +260,7 @@ def _what(one: _Waiting) -> str:
         return f"{sentence(quoted(event.site, event.function))} clipped {what} of {PARAMETERS} {bounds}"
     how = "their elements were brought" if elements else f"multiplied by {number(one.limit.factor)}"
     again = f"like {times(one.windows - 1, 'window')} before, of other norms"
-    return f"The gradients of {PARAMETERS} were clipped by hand ({how} {bounds}, {again})"
+    return f"The gradients of {PARAMETERS} were clipped by hand or out of sight ({how} {bounds}, {again})"
 
 
 def _harm(one: _Waiting, step: OptimizerStep, name: str) -> str:

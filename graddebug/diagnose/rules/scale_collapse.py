@@ -143,7 +143,7 @@ class ScaleCollapse(Rule):
                 "no_scale_helps": scale.hopeless,
             },
             anchor=("step",),
-            topic=f"{event.scaler}",
+            variant=str(event.scaler),
             latest=True,
         )
 

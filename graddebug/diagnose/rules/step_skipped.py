@@ -100,7 +100,7 @@ class StepSkipped(Rule):
             parameters=event.nonfinite,
             evidence=evidence,
             anchor=("step",),
-            topic=f"{event.scaler} {name}",
+            variant=f"{event.scaler} {event.optimizer}",
             latest=True,
         )
 

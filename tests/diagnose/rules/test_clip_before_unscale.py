@@ -108,8 +108,8 @@ def test_clip_by_hand_proves_itself_in_three_windows(tell: Tell, lines: Lines) -
     finding = run(tell(), clip_by_hand).found("GD401")
     assert (finding.first_step, lines(finding)) == (2, {"unscale": 44})
     assert finding.message.startswith(
-        "The gradients of fc1.weight, fc1.bias and 2 more were clipped by hand (multiplied by 8.03e-06 to a "
-        "norm of 1, like 2 windows before, of other norms) while they were still scaled by 65,536."
+        "The gradients of fc1.weight, fc1.bias and 2 more were clipped by hand or out of sight (multiplied by "
+        "8.03e-06 to a norm of 1, like 2 windows before, of other norms) while they were still scaled by 65,536."
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from graddebug.records import ScalerStep
 from tests.diagnose.scaled import Scaled, log_of_zero, overflow
-from tests.diagnose.story import Lines, Tell
+from tests.diagnose.story import Lines, Story, Tell
 
 
 def test_wording_with_rate_streak_and_place(tell: Tell, lines: Lines) -> None:
@@ -66,3 +67,11 @@ def test_nothing_skipped(tell: Tell) -> None:
     for _ in range(5):
         scaled.window()
     assert scaled.story.codes == []
+
+
+def test_two_optimizers_on_one_line_are_two_findings() -> None:
+    """A loop over optimizers steps all of them there."""
+    story = Story({"opt_d": ["d"], "opt_g": ["g"]})
+    for optimizer in (0, 1, 1):
+        story.tell(ScalerStep, at=44, scaler=0, optimizer=optimizer, skipped=True, scale=8.0)
+    assert [(f.rule, f.count) for f in story.findings] == [("GD414", 1), ("GD414", 2)]

@@ -1,4 +1,4 @@
-"""GD409: a NaN of forward, which the scaler takes for an overflow of its own."""
+"""GD409 GD502: a NaN of forward, which the scaler takes for an overflow of its own."""
 
 import torch
 from torch import nn
