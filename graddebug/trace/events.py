@@ -117,7 +117,8 @@ class EventEncoder:
             for column, value, plain in zip(table.form, values, stored, strict=True)
             if value != column.default
         }
-        return self._intern((table.kind, *stored), {"kind": table.kind, **changed})
+        key = (tuple(value) if isinstance(value, list) else value for value in stored)
+        return self._intern((table.kind, *key), {"kind": table.kind, **changed})
 
 
 class Form(NamedTuple):
