@@ -673,7 +673,8 @@ class Amplified(Event):
     """A node of a measured backward multiplied the norm of a finite gradient by ``ratio``, 1e4 or more.
 
     ``norm_in`` and ``norm_out`` are the L2 norms of what came in and went out, ``origin`` (with ``born``
-    ``"backward"``) the op and its operands. Told for the worst node of a backward only.
+    ``"backward"``) the op and its operands. Told for the worst node of a backward only. ``written`` is the
+    largest norm of a parameter's gradient after that backward, in the same unit (None: not known).
     """
 
     kind: ClassVar[str] = "amplified"
@@ -682,6 +683,7 @@ class Amplified(Event):
     norm_in: float
     norm_out: float
     origins: tuple[Origin, ...] = ()
+    written: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

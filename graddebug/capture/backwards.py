@@ -24,6 +24,7 @@ from graddebug.capture.readback import Numbers
 from graddebug.capture.samples import is_plain
 from graddebug.capture.scalers import TEXT, Scalers
 from graddebug.records import (
+    Amplified,
     Backward,
     Event,
     GradientsCleared,
@@ -335,8 +336,10 @@ class Backwards:
                 )
             for stamp, (kind, words) in zip(stamps[1:], found.events, strict=True):
                 carried = scale["scale"] if words.get("what") == "gradients" else None
-                scaled = {} if carried is None else {"scale": carried}
-                yield kind(**stamp, backward=fields["order"], **words, **scaled)
+                more: dict[str, Any] = {} if carried is None else {"scale": carried}
+                if kind is Amplified and written:
+                    more["written"] = float(norms.values.max())
+                yield kind(**stamp, backward=fields["order"], **words, **more)
             self._pass_tables(found.table, outputs, fields, scale["scale"])
 
         context.journal.add(make)

@@ -117,12 +117,8 @@ class EventEncoder:
             for column, value, plain in zip(table.form, values, stored, strict=True)
             if value != column.default
         }
-        return self._intern((table.kind, *map(_hashable, stored)), {"kind": table.kind, **changed})
-
-
-def _hashable(stored: object) -> object:
-    """A stored value as a part of a form's key: lists of words become tuples."""
-    return tuple(map(_hashable, stored)) if isinstance(stored, list) else stored
+        key = (tuple(value) if isinstance(value, list) else value for value in stored)
+        return self._intern((table.kind, *key), {"kind": table.kind, **changed})
 
 
 class Form(NamedTuple):

@@ -10,6 +10,8 @@ from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Amplified, Origin, Severity
 
 _REMEMBERED = 64
+#: A gradient that is so many times smaller at the parameters was made small again on the way.
+_TAKEN_BACK = 1e3
 _LOGITS = ("BinaryCrossEntropy",)
 
 #: Ops whose derivative grows without bound as they near a point. What a linear op multiplies by (a matrix,
@@ -51,7 +53,7 @@ class GradientAmplified(Rule):
 
     def on_amplified(self, event: Amplified, ledger: Ledger) -> Claims:
         """Remember it until a step uses that backward's gradients."""
-        if event.ratio > self.ratio and event.origins and _unbounded(event.origins[0]):
+        if event.ratio > self.ratio and event.origins and _unbounded(event.origins[0]) and _arrived(event):
             self._seen[event.backward] = event
             if len(self._seen) > _REMEMBERED:
                 del self._seen[next(iter(self._seen))]
@@ -65,6 +67,14 @@ class GradientAmplified(Rule):
         orders = {part.last.order for part in parts} | {part.first.order for part in parts}
         used = [self._seen.pop(order) for order in sorted(orders & self._seen.keys())]
         return [_claim(event, fact, ledger) for event in used]
+
+
+def _arrived(event: Amplified) -> bool:
+    """Whether it is as large where it was written: the way on may take it back.
+
+    The square root of a sum of squares near 0 multiplies by much, and the squares by as little.
+    """
+    return event.written is None or event.written * _TAKEN_BACK > event.norm_out
 
 
 def _unbounded(origin: Origin) -> bool:

@@ -71,3 +71,11 @@ def test_a_smaller_ratio_is_silent(tell: Tell) -> None:
     amplified(story, ratio=9e5)
     story.step()
     assert story.codes == []
+
+
+def test_what_the_way_on_takes_back_is_none_of_it(tell: Tell) -> None:
+    """A root near 0 of a sum of squares: the gradient is small again at the parameters."""
+    story = tell()
+    amplified(story, written=3.0)
+    story.step()
+    assert story.codes == []
