@@ -95,6 +95,14 @@ def test_skips_are_marked_below_the_scale(recording: Recording) -> None:
     assert skips.endswith("steps 39, 79")
 
 
+def test_only_the_last_of_many_skips_are_listed() -> None:
+    """As many as have room beside their marks."""
+    story = story_of(*(step_of(step, skipped=True) for step in range(1000, 1100)))
+    _, _, skips = map(plain, scaler_lines(story, width=80))
+    assert skips.endswith("  last 1096, 1097, 1098, 1099")
+    assert cells(skips) <= 80
+
+
 def test_a_scale_without_events_is_taken_from_the_steps(tmp_path: Path) -> None:
     """A recording whose events are gone, or that has none of a scaler."""
     assert scale_alone(recorded(tmp_path / "plain", steps=2)) == ()
