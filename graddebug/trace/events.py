@@ -117,7 +117,8 @@ class EventEncoder:
             for column, value, plain in zip(table.form, values, stored, strict=True)
             if value != column.default
         }
-        return self._intern((table.kind, *stored), {"kind": table.kind, **changed})
+        key = (tuple(plain) if isinstance(plain, list) else plain for plain in stored)
+        return self._intern((table.kind, *key), {"kind": table.kind, **changed})
 
 
 class Form(NamedTuple):

@@ -20,6 +20,7 @@ VALUES: dict[str, object] = {
     "str | None": "word",
     "tuple[int, ...]": (4, 5),
     "tuple[float, ...]": (0.5, float("inf")),
+    "tuple[str, ...]": ("word", "other"),
     "ParameterSet": (0, 1, 4),
     "Site | None": BACKWARD,
     "tuple[Origin, ...]": (
