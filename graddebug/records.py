@@ -63,7 +63,7 @@ STATISTICS: tuple[str, ...] = (
 #:
 #: ====================  =========================================================================
 #: ``norm_in``           L2 norm of the gradients that came into the node
-#: ``norm_out``          L2 norm of the gradients that went out, over all edges
+#: ``norm_out``          L2 norm of the gradients that went out, over all edges; inf for NaN, too
 #: ``absmax_out``        largest absolute value that went out; half precision only
 #: ``zero_share``        share of exact zeros among what went out, 0 to 1; half precision only
 #: ``subnormal_share``   share of numbers below the dtype's smallest normal one; half precision only

@@ -156,11 +156,11 @@ class NodeMeasure:
         self.nodes = []
 
     def table(self, count: int) -> Table:
-        """The numbers of a graph of so many nodes, as `NODE_STATISTICS`."""
+        """The numbers of a graph of so many nodes, as `NODE_STATISTICS`; NaN that was sent on is inf."""
         values = np.full((count, len(NODE_STATISTICS)), np.nan, dtype=np.float32)
         with np.errstate(over="ignore"):
             for place, norm_in, norm_out in self.norms:
-                values[place, :2] = norm_in, norm_out
+                values[place, :2] = norm_in, math.inf if math.isnan(norm_out) else norm_out
             for summary in self.half.summaries():
                 for place, *row in summary.rows:
                     values[place, 2:] = row

@@ -105,6 +105,7 @@ def _headroom_json(told: Precision) -> dict[str, object]:
         "module_steps": found.module_steps,
         "node_steps": found.node_steps,
         "unreadable": found.unreadable,
+        "left_out": found.left_out,
         "modules": [_row(row) for row in found.rows],
     }
 

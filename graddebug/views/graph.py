@@ -13,7 +13,7 @@ import numpy as np
 from graddebug.graph import BackwardGraph, GraphNode, ModuleFold
 from graddebug.records import STATISTICS, Backward, ParameterInfo
 from graddebug.views.columns import Column
-from graddebug.views.figures import TIMES, measured, shape, size
+from graddebug.views.figures import MISSING, TIMES, measured, shape, size
 from graddebug.views.health import GraphHealth, graph_health
 from graddebug.views.line import Line, Span, Tone, dim, line
 from graddebug.views.printable import printable
@@ -30,6 +30,8 @@ ROOT = ""
 
 #: No heat: the backward was not measured.
 NOTHING = dim("")
+#: Stands where no gradient was measured.
+UNMEASURED = dim(MISSING)
 
 GRAPH_COLUMNS = (
     Column("name", "module or node", 22, grow=3, most=60),
@@ -136,8 +138,12 @@ class GraphTree:
         return NOTHING if self.health is None else self.health.heat(nodes)
 
     def _flow(self, owned: Sequence[int], nodes: Sequence[int], statistics: np.ndarray) -> Span:
-        """Norm of the parameters' gradients; where there are none, the largest that the nodes sent on."""
-        return _norm(statistics, owned) if owned or self.health is None else self.health.sent(nodes)
+        """Norm of the parameters' gradients; where none was measured, the largest that the nodes sent on.
+
+        No optimizer consumed any where a scaler skipped the step.
+        """
+        norm = _norm(statistics, owned)
+        return norm if self.health is None or norm != UNMEASURED else self.health.sent(nodes)
 
     def _node_row(self, node: GraphNode, depth: int, statistics: np.ndarray) -> GraphRow:
         owned = () if node.parameter is None else (node.parameter,)
@@ -284,7 +290,7 @@ def _norm(statistics: np.ndarray, owned: Sequence[int]) -> Span:
     norms = rows[:, _NORM].astype(np.float64)
     norms = norms[~np.isnan(norms)]
     if not norms.size:
-        return Span("·", Tone.DIM)
+        return UNMEASURED
     total = float(np.sqrt((norms**2).sum()))
     return Span(measured(total), Tone.WARNING if total == 0 else Tone.PLAIN)
 

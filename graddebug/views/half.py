@@ -65,11 +65,16 @@ class HalfStory:
     def with_next(self, event: HalfMeasured) -> HalfStory:
         """The story with one more event, in which the first of equals stays."""
         return HalfStory(
-            max(self.largest, event, key=lambda e: e.absmax),
+            max(self.largest, event, key=_finite),
             max(self.most_subnormal, event, key=lambda e: e.subnormal_share),
             max(self.most_flushed, event, key=lambda e: e.flushed_share),
             event,
         )
+
+
+def _finite(event: HalfMeasured) -> float:
+    """The largest finite number: an overflow is a scaler's ordinary way to its scale, and told elsewhere."""
+    return event.absmax if math.isfinite(event.absmax) else -1.0
 
 
 def half_lines(story: HalfStory) -> Iterator[Line]:

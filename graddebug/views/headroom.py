@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -81,20 +81,35 @@ class HeadroomRow:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """The rows, worst first; of how many steps modules and backwards were measured; unreadable tables."""
+    """The rows, worst first; of how many steps modules and backwards were measured; unreadable tables.
+
+    ``left_out`` counts the measured backwards of steps that a scaler skipped.
+    """
 
     rows: tuple[HeadroomRow, ...] = ()
     module_steps: int = 0
     node_steps: int = 0
     unreadable: int = 0
+    left_out: int = 0
 
 
-def headroom(recording: Recording) -> Headroom:
-    """All that was measured of modules and nodes in half precision."""
+def headroom(recording: Recording, *, skipped: Collection[int] = ()) -> Headroom:
+    """All that was measured of modules and nodes in half precision.
+
+    Gradients of steps that a scaler ``skipped`` are left out: they overflow by definition, and that is how
+    a scaler finds its scale.
+    """
     rows: dict[tuple[str, str], HeadroomRow] = {}
-    damaged = _modules(recording, rows) + _nodes(recording, rows)
+    steps = [step for step in recording.node_steps() if step not in skipped]
+    damaged = _modules(recording, rows) + _nodes(recording, steps, rows)
     found = sorted(rows.values(), key=lambda row: (row.least, -_zero_if_nan(row.subnormal.value), row.module))
-    return Headroom(tuple(found), len(recording.module_steps()), len(recording.node_steps()), damaged)
+    return Headroom(
+        tuple(found),
+        module_steps=len(recording.module_steps()),
+        node_steps=len(steps),
+        unreadable=damaged,
+        left_out=len(recording.node_steps()) - len(steps),
+    )
 
 
 def _row(rows: dict[tuple[str, str], HeadroomRow], module: str, dtype: str) -> HeadroomRow:
@@ -131,10 +146,10 @@ def _add_modules(rows: dict[tuple[str, str], HeadroomRow], table: ModuleTable) -
 # --- gradients of nodes ---------------------------------------------------------------------
 
 
-def _nodes(recording: Recording, rows: dict[tuple[str, str], HeadroomRow]) -> int:
+def _nodes(recording: Recording, steps: Sequence[int], rows: dict[tuple[str, str], HeadroomRow]) -> int:
     damaged = 0
     worst: dict[str, _Worst] = {}
-    for step in recording.node_steps():
+    for step in steps:
         try:
             for table in recording.nodes(step):
                 worst.setdefault(table.graph, _Worst()).add(table)

@@ -33,6 +33,7 @@ from graddebug.views.columns import Column
 from graddebug.views.figures import number, seconds, several, size
 from graddebug.views.findings import FindingRow, finding_row, findings_at
 from graddebug.views.held import GradientsHeld, Groups, consumed
+from graddebug.views.life_precision import precision_words
 from graddebug.views.line import Line, Span, Tone, dim, line
 from graddebug.views.printable import printable
 from graddebug.views.quote import place
@@ -248,7 +249,7 @@ class _Telling:
             case RunEnd():
                 return "run end", Tone.DIM, line(printable(f"{event.reason} {event.detail}".strip()))
             case _:
-                return None
+                return precision_words(event, self._gradients)
 
     def _backward(self, event: Backward) -> Line:
         verb = "wrote" if event.accumulates else "autograd.grad over"

@@ -39,7 +39,9 @@ class Precision:
 def precision(recording: Recording) -> Precision:
     """Read a run: all its events once, and all its tables of nodes and modules."""
     scalers, forwards, half = _fold(recording.events())
-    return Precision(scalers or scale_alone(recording), forwards, half, headroom(recording))
+    skipped = frozenset(step for story in scalers for step in story.skipped_steps)
+    found = headroom(recording, skipped=skipped)
+    return Precision(scalers or scale_alone(recording), forwards, half, found)
 
 
 def _fold(
@@ -116,7 +118,8 @@ def measured_words(found: Headroom) -> Line:
         why = "no number of a measured step was in half precision" if measured else "no step was measured"
         return line(dim(why), Span(lost, Tone.WARNING))
     steps = f"outputs of {several(found.module_steps, 'step')}, gradients of {found.node_steps:,}"
-    return line(dim(f"least bits below the type's maximum; {steps}"), Span(lost, Tone.WARNING))
+    skipped = f" ({several(found.left_out, 'skipped step')} left out)" if found.left_out else ""
+    return line(dim(f"least bits below the type's maximum; {steps}{skipped}"), Span(lost, Tone.WARNING))
 
 
 def end_lines(told: Precision, ops: Census | None) -> Iterator[Line]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 #: From this share of skipped steps on, skips are no longer a scaler's ordinary search for its scale.
 _MANY = 0.05
-_SKIPS_LISTED = 8
+#: Columns for the last of the skipped steps, beside their marks.
+_LIST_WIDTH = 28
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,8 +174,12 @@ def _skips(story: ScalerStory) -> Span:
 
 
 def _listed(steps: Sequence[int]) -> str:
-    shown = ", ".join(map(str, steps[-_SKIPS_LISTED:]))
-    earlier = len(steps) - _SKIPS_LISTED
-    if earlier > 0:
-        return f"{several(len(steps), 'step')}, the last of them {shown}"
-    return f"{'steps' if len(steps) > 1 else 'step'} {shown}"
+    """``steps 39, 79``, or as many of the last as fit: ``last 51, 79, 113``."""
+    if len(words := f"{'steps' if len(steps) > 1 else 'step'} {', '.join(map(str, steps))}") <= _LIST_WIDTH:
+        return words
+    words = str(steps[-1])
+    for step in reversed(steps[:-1]):
+        if len(longer := f"{step}, {words}") > _LIST_WIDTH - len("last "):
+            break
+        words = longer
+    return f"last {words}"

@@ -111,6 +111,15 @@ def test_nodes_that_sent_on_nan_are_marked(tmp_path: Path) -> None:
     assert rows["#2"].grad_norm.text == rows[MODULES[2]].grad_norm.text == "nan or inf"
 
 
+def test_a_module_whose_step_was_skipped_has_the_norm_of_its_nodes(tmp_path: Path) -> None:
+    """No optimizer consumed its parameters' gradients, so no statistics tell of them."""
+    run = mixed(tmp_path / "run", steps=BAD_STEP + 1)
+    tree = graph_tree(run, BAD_STEP)
+    assert tree is not None
+    rows = tree.rows(opened={ROOT}, statistics=np.full_like(run.statistics(BAD_STEP), np.nan))
+    assert {row.key: row.grad_norm.text for row in rows}["encoder"] == "nan or inf"
+
+
 def test_the_node_where_nan_begins_says_so(tmp_path: Path) -> None:
     """A finite norm came in; the nodes after it only pass it on."""
     run = mixed(tmp_path / "run", steps=BAD_STEP + 1)

@@ -95,6 +95,14 @@ def test_skips_are_marked_below_the_scale(recording: Recording) -> None:
     assert skips.endswith("steps 39, 79")
 
 
+def test_only_the_last_of_many_skips_are_listed() -> None:
+    """As many as have room beside their marks."""
+    story = story_of(*(step_of(step, skipped=True) for step in range(1000, 1100)))
+    _, _, skips = map(plain, scaler_lines(story, width=80))
+    assert skips.endswith("  last 1096, 1097, 1098, 1099")
+    assert cells(skips) <= 80
+
+
 def test_a_scale_without_events_is_taken_from_the_steps(tmp_path: Path) -> None:
     """A recording whose events are gone, or that has none of a scaler."""
     assert scale_alone(recorded(tmp_path / "plain", steps=2)) == ()
@@ -134,6 +142,15 @@ def test_the_worst_module_comes_first(recording: Recording) -> None:
     assert worst.outputs.step == 99
     assert (worst.op, worst.gradients.step) == ("Addmm", 99)
     assert all(row.dtype == "float16" for row in found.rows)
+
+
+def test_gradients_of_skipped_steps_are_left_out(tmp_path: Path) -> None:
+    """An overflow while a scaler looks for its scale is no news; what was skipped is counted."""
+    run = mixed(tmp_path / "run", steps=BAD_STEP + 1)
+    found = headroom(run, skipped={BAD_STEP})
+    assert [row.bad for row in found.rows] == [None] * len(found.rows)
+    assert (found.node_steps, found.left_out) == (BAD_STEP, 1)
+    assert precision(run).headroom.left_out == 1  # step 39
 
 
 def test_a_damaged_table_is_counted(tmp_path: Path) -> None:
@@ -224,8 +241,8 @@ def test_the_json_is_plain(recording: Recording) -> None:
 def test_half_measured_is_told_at_its_worst(recording: Recording) -> None:
     """The first of equals, with place and loss scale."""
     (story,) = precision(recording).half
-    louder = dataclasses.replace(story.last, step=500, absmax=np.inf, subnormal_share=0.5)
-    told = story.with_next(louder)
+    louder = dataclasses.replace(story.last, step=500, absmax=6e4, subnormal_share=0.5)
+    told = story.with_next(louder).with_next(dataclasses.replace(story.last, step=501, absmax=np.inf))
     assert (told.largest.step, told.most_subnormal.step, told.most_flushed.step) == (500, 500, 0)
     text = render_precision(recording, step=None, width=100)
     assert "gradients in float16  largest 30000 (scaled by 65536), 1.1 bits below the maximum" in text
