@@ -78,7 +78,7 @@ def _answer(program: Program, finding: Finding) -> Answer:
     op = str(finding.evidence.get("op", ""))
     site = finding.roles[-1].site if finding.roles else None
     placed = site is not None and (site.file, site.line) == (program.file, program.line)
-    named = program.born == "weights" or op == program.op
+    named = op in ("", program.op)
     words = ", ".join(str(word) for word in (finding.rule, finding.evidence.get("cause")) if word)
     right = finding.rule in program.rules and placed and named
     return Answer(op, site.line if site else 0, words, right)

@@ -283,7 +283,13 @@ class Recorder:
         self.event(NotObservable(step=self.steps, order=order, what="everything from here on", reason=reason))
 
     def close(self, reason: str) -> None:
-        """Write the findings as they ended and close the record."""
+        """Write the findings as they ended and close the record; a failure of ours stays here."""
+        try:
+            self._finish(reason)
+        except Exception as error:  # the border to the user's program, whose training is over
+            self._print.say(f"graddebug could not finish the recording ({described(error)}).")
+
+    def _finish(self, reason: str) -> None:
         for finding in self.engine.findings:
             if self.writer:
                 self._write(lambda writer, finding=finding: writer.finding(finding))  # type: ignore[misc]

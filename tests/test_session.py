@@ -261,6 +261,17 @@ def test_our_own_failure_ends_the_watch_and_not_the_training(
     assert unseen(run) == ["everything from here on"]
 
 
+def test_a_recording_that_cannot_be_finished_ends_the_watch_and_not_the_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong while the record is closed is one word on standard error."""
+    monkeypatch.setattr("graddebug.trace.writer.TraceWriter._finish", lambda *_: int("x"))
+    net, opt = parts()
+    with graddebug.watch(net, opt, out=tmp_path / "run"):
+        train(net, opt)
+    assert "graddebug could not finish the recording (ValueError" in capsys.readouterr().err
+
+
 def test_marked_steps_count(tmp_path: Path) -> None:
     """run.step() around two optimizer steps is one step."""
     net, opt = parts()

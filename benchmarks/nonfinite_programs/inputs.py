@@ -96,7 +96,7 @@ def scaling_of_a_constant_column() -> Trial:
     return train(net, loss)
 
 
-@program("AddmmBackward0", "weights", "the learning rate", source="a rate in the wrong unit", steps=2)
+@program("", "weights", "the learning rate", source="a rate in the wrong unit", steps=2)
 def weights_overflow_by_rate() -> Trial:
     """A learning rate of 1e38 makes inf of some weights; the next forward meets them."""
     net = nn.Linear(6, 3)
@@ -105,9 +105,9 @@ def weights_overflow_by_rate() -> Trial:
 
     def step(number: int) -> None:
         optimizer.zero_grad()
-        output = net(x)  # origin
+        output = net(x)
         output.square().mean().backward()
-        optimizer.step()
+        optimizer.step()  # origin
 
     return Trial(step, tuple(net.parameters()), (optimizer,))
 

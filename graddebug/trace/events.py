@@ -19,7 +19,7 @@ from graddebug.trace.format import Damaged
 #: Types whose values change from step to step, so that they are no part of a form ...
 _NUMBERS = {
     *("int", "int | None", "float", "float | None", "tuple[int, ...]", "tuple[float, ...]"),
-    "tuple[Origin, ...]",
+    *("tuple[str, ...]", "tuple[Origin, ...]"),
 }
 #: ... but for these, which name something.
 _NAMES = {"optimizer", "scaler", "thread"}
