@@ -122,7 +122,7 @@ class Fates:
     # --- they are used ----------------------------------------------------------------------
 
     def _step(self, event: OptimizerStep) -> Settled:
-        if event.closure or event.scaler is not None:
+        if event.closure or event.scaler is not None or event.grad_scale != 1:
             self._waiting[event.order] = event  # a closure runs first; a scaler's fused kernel may skip
             return ()
         return self._consume(event, event, event.nonfinite, event.ready)

@@ -10,6 +10,9 @@ from graddebug.records import Origin
 #: In order: of two entries that fit, the first one speaks.
 ENTRIES: tuple[Entry, ...] = (*singular.ENTRIES, *reductions.ENTRIES, *products.ENTRIES)
 
+#: The cause of what no entry and no number explains.
+UNKNOWN = "invalid operand"
+
 _INPLACE = ("MaskedFill", "Where", "IndexPut", "IndexFill", "ConstantPadNd", "Copy", "CopySlices")
 
 
@@ -65,7 +68,7 @@ def _by_numbers(facts: Facts) -> Explanation:
         "a value outside of what the op is defined for, or 0/0" if origin.nan else "a division by 0 or a pole"
     )
     return Explanation(
-        cause="invalid operand",
+        cause=UNKNOWN,
         words=f"{what}: {seen}",
         fix="Keep the operands of this line away from where it has no value: clamp them, or add a small eps.",
     )

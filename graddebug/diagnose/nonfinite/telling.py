@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graddebug.diagnose.nonfinite.entry import Explanation
 from graddebug.diagnose.nonfinite.facts import Facts, number
-from graddebug.diagnose.nonfinite.knowledge import explain, is_fill
+from graddebug.diagnose.nonfinite.knowledge import UNKNOWN, explain, is_fill
 from graddebug.diagnose.rule import PARAMETERS, Claim, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Ledger, NonfiniteSettled
@@ -52,10 +52,11 @@ class Birth:
 
     @property
     def cured_by_scale(self) -> bool:
-        """An overflow of a scaled gradient in half precision: a smaller loss scale is the remedy."""
-        scaled = self.fact.event.scale is not None and self.origin.born in ("backward", "root")
-        narrow = self.origin.dtype == "float16" or self.origin.born == "root"
-        return scaled and narrow and self.why.cause == "overflow"
+        """A scaled gradient that became inf where no derivative is: a smaller loss scale is the remedy."""
+        backward = self.fact.backward
+        scaled = self.fact.event.scale is not None or (backward is not None and bool(backward.scalers))
+        scaled = scaled and self.origin.born in ("backward", "root")
+        return scaled and not self.origin.nan and self.why.cause in ("overflow", UNKNOWN)
 
 
 def origins_of(fact: NonfiniteSettled) -> list[Origin]:

@@ -39,7 +39,7 @@ def origin(**fields: Any) -> Origin:
 def bad_backward(story: Story, *origins: Origin, params: tuple[int, ...] = ALL, **fields: Any) -> None:
     """A backward that leaves NaN or inf in parameters, and where it was born."""
     scale = fields.get("scale")
-    order = story.backward(nonfinite=params, **({"scale": scale} if scale else {}))
+    order = story.backward(nonfinite=params, **({"scale": scale, "scalers": (0,)} if scale else {}))
     told: dict[str, Any] = {"captured": bool(origins), "loss": 1.5, "torch": TORCH} | fields
     story.tell(Nonfinite, backward=order, origins=origins, params=params, **told)
 

@@ -104,7 +104,7 @@ def test_a_scaler_that_finds_its_scale_is_a_note_however_long(tell: Tell) -> Non
         bad_backward(story, OVERFLOW, scale=65536.0 / 2**halving)
         scaler_skips(story)
         cleared(story)
-    assert (story.codes, story.alarms) == (["GD501"], [])
+    assert story.alarms == []
     assert story.found("GD501").fix.startswith("Nothing, unless it goes on")
 
 
@@ -115,7 +115,7 @@ def test_a_fused_step_that_skipped_itself_applied_nothing(tell: Tell) -> None:
     begin = story.enter(nonfinite=ALL, scaler=0, grad_scale=65536.0)
     assert story.codes == []
     story.leave(begin, skipped=True)
-    assert (story.codes, story.alarms) == (["GD501"], [])
+    assert (story.found("GD501").count, story.alarms) == (1, [])
 
 
 def test_a_step_inside_a_scaler_that_applied_it_is_an_error(tell: Tell) -> None:
