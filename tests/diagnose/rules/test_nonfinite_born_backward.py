@@ -104,7 +104,7 @@ def test_a_scaler_that_finds_its_scale_is_a_note_however_long(tell: Tell) -> Non
         bad_backward(story, OVERFLOW, scale=65536.0 / 2**halving)
         scaler_skips(story)
         cleared(story)
-    assert (story.codes, story.alarms) == (["GD501"], [])
+    assert (story.codes, story.alarms) == (["GD501", "GD414"], [])
     assert story.found("GD501").fix.startswith("Nothing, unless it goes on")
 
 

