@@ -41,7 +41,8 @@ class Scaled:
         order = self.story.backward(**(told | backward))
         if bad:
             origins = (origin,) if origin is not None else ()
-            self.story.tell(Nonfinite, backward=order, params=params, origins=origins, captured=bool(origins))
+            told = {"params": params, "origins": origins, "captured": bool(origins), "scale": self.scale}
+            self.story.tell(Nonfinite, backward=order, **told)
         scaler: dict[str, Any] = {"scaler": 0, "optimizer": 0, "params": params, "scale": self.scale}
         self.story.tell(
             Unscaled, at=44, source="scaler.step(optimizer)", implicit=True, found_inf=bad, **scaler
@@ -72,7 +73,8 @@ class Scaled:
 
 def overflow() -> Origin:
     """float16 gradients that pass 65,504."""
-    return Origin(born="backward", op="MulBackward0", module="head", site=BIRTH, dtype="float16", inf=3)
+    cast = {"op": "ToCopyBackward0", "dtype": "float16", "incoming": 3e5, "incoming_numel": 9}
+    return Origin(born="backward", module="head", site=BIRTH, inf=3, numel=9, **cast)  # type: ignore[arg-type]
 
 
 def log_of_zero() -> Origin:

@@ -18,7 +18,7 @@ def test_wording_with_rate_streak_and_place(tell: Tell, lines: Lines) -> None:
     assert finding.message == (
         "`scaler.step(optimizer)` (train.py:44) found NaN or inf in the gradients of fc1.weight, fc1.bias and 2 "
         "more at a scale of 16,384 and left the weights alone: 3 of 5 steps skipped so far, 2 in a row at most. "
-        "Inf is born in the backward of Mul in head, at `y = torch.log(p)` (train.py:12)."
+        "Inf is born in the backward of ToCopy in head, at `y = torch.log(p)` (train.py:12)."
     )
     assert finding.fix == "Nothing, as long as it is rare: the scaler has lowered its scale and goes on."
 
