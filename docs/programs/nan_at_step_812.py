@@ -10,7 +10,7 @@ embed = nn.Sequential(nn.Linear(16, 32), nn.Tanh(), nn.Linear(32, 8))
 optimizer = torch.optim.SGD(embed.parameters(), lr=0.05)
 
 torch.manual_seed(2163)
-for step in range(820):
+for _ in range(820):
     left, right = torch.randint(len(points), (2, 4))
     distance = (embed(points[left]) - embed(points[right])).square().sum(dim=1).sqrt()
     alike = kinds[left] == kinds[right]
