@@ -1,4 +1,4 @@
-"""A product too large for float16. graddebug finds: GD502 nonfinite-born-forward.
+"""Overflow. graddebug finds: GD502 nonfinite-born-forward, GD409 scale-collapse, GD414 step-skipped.
 
 Pixels come as bytes, up to 255, and are compared with examples by their products: sums of 64 terms, up to
 four million. float16 ends at 65,504, so the very first forward holds inf. No loss scale helps against that:

@@ -1,4 +1,4 @@
-"""A NaN that no forward shows. graddebug finds: GD503 masked-branch-nan, GD505 nonfinite-gradient-consumed.
+"""A NaN that no forward shows. graddebug finds: GD503 masked-branch-nan.
 
 ``where`` takes the root only where a pixel is not black, and the loss is fine. But its backward sends a
 gradient of 0 into the root of the black pixels, whose slope is infinite, and 0 times inf is NaN: one step

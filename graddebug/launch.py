@@ -27,6 +27,7 @@ from graddebug.views.printable import printable
 from graddebug.when_imported import when_imported
 
 if TYPE_CHECKING:
+    from graddebug.capture.measuring import NodesMode
     from graddebug.session import OnFinding, Run
 
 _HEADLINES = 10
@@ -38,13 +39,14 @@ class LaunchOptions:
     """How to watch a program.
 
     ``out`` is the recording's folder (None: a new one under ``graddebug-runs``), ``fail_on`` the
-    least severity that turns exit code 0 into 1 (None: none does), ``on_finding`` is as for
+    least severity that turns exit code 0 into 1 (None: none does), ``on_finding`` and ``nodes`` are as for
     `graddebug.watch`, ``quiet`` leaves out graddebug's own lines.
     """
 
     out: str | None = None
     fail_on: Severity | None = None
     on_finding: OnFinding = "warn"
+    nodes: NodesMode = "auto"
     quiet: bool = False
 
 
@@ -98,7 +100,9 @@ class Watched:
     def _watch(self, out: Path | None) -> None:
         from graddebug.session import watch
 
-        self._run = watch(out=out, on_finding=self._on_finding, title=self._program.title)
+        self._run = watch(
+            out=out, on_finding=self._on_finding, nodes=self._options.nodes, title=self._program.title
+        )
         self._run.__enter__()
 
     @property

@@ -45,9 +45,15 @@ def dice_of_empty_masks() -> Trial:
     return train(net, loss)
 
 
-@program("PowBackward0", "backward", "a power below 1 of 0", source="focal losses with gamma < 1")
+@program(
+    "PowBackward0",
+    "backward",
+    "power of 0, times 0",
+    rules=("GD501", "GD503"),
+    source="focal losses",
+)
 def focal_loss_of_sure_answer() -> Trial:
-    """Focal loss with gamma 0.5 where the probability is exactly 1. No mask is near."""
+    """Focal loss with gamma 0.5 where the probability is exactly 1: a product with 0."""
     net = nn.Linear(4, 3)
     x = 300 * torch.randn(8, 4)
     with torch.no_grad():

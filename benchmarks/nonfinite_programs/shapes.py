@@ -225,14 +225,14 @@ class Reciprocal(torch.autograd.Function):
         ctx.save_for_backward(x)
         return torch.where(x == 0, 0.0, 1 / x)
 
-    @staticmethod
+    @staticmethod  # origin
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         """Forgot about 0."""
         (x,) = ctx.saved_tensors
         return -gradients[0] / x.square()
 
 
-@program("ReciprocalBackward", "backward", "division by 0", source="")
+@program("ReciprocalBackward", "backward", "division by 0", source="", where=Reciprocal.backward)
 def in_a_custom_function() -> Trial:
     """A custom autograd.Function whose backward divides by 0."""
     net = nn.Linear(4, 3, bias=False)
@@ -240,7 +240,7 @@ def in_a_custom_function() -> Trial:
     x[3] = 0.0
 
     def loss() -> Tensor:
-        inverse: Any = Reciprocal.apply(net(x) * 2)  # origin
+        inverse: Any = Reciprocal.apply(net(x) * 2)
         total: Tensor = inverse.sum()
         return total
 

@@ -30,7 +30,8 @@ def children_of(structure: Sequence[Any]) -> tuple[list[tuple[int, ...]], dict[i
 def frontier(structure: Sequence[Any], bad: Collection[int], healthy: Collection[int]) -> tuple[int, ...]:
     """Places of the nodes at which, or below which, the bad number was born.
 
-    If there is one such node, the second place is the last one that all bad parameters lie below.
+    If there is one such node, the second place is the last one, in the order of the backward, that all bad
+    parameters lie below.
     """
     children, parameters = children_of(structure)
     leads = _leads(children, {place: index in bad for place, index in parameters.items()})
@@ -43,16 +44,40 @@ def frontier(structure: Sequence[Any], bad: Collection[int], healthy: Collection
     tops = [place for place in range(len(children)) if only_bad[place] and not above[place]]
     if len(tops) != 1:
         return tuple(tops)
-    return (tops[0], _bottom(tops[0], children, leads))
+    return (
+        tops[0],
+        _bottom(tops[0], children, {place for place, index in parameters.items() if index in bad}),
+    )
 
 
-def _bottom(place: int, children: list[tuple[int, ...]], leads: list[bool]) -> int:
-    """Down from a node for as long as only one way leads to bad parameters."""
-    while True:
-        ways = {child for child in children[place] if leads[child]}
-        if len(ways) != 1:
-            return place
-        place = ways.pop()
+def _bottom(top: int, children: list[tuple[int, ...]], bad: set[int]) -> int:
+    """The last node below ``top`` from which all the bad leaves that it leads to can be reached."""
+    order = _order(top, children)
+    numbered = {place: number for number, place in enumerate(sorted(bad))}
+    reached = dict.fromkeys(order, 0)  # the leaves below, a bit each
+    for place in reversed(order):
+        reached[place] = 1 << numbered[place] if place in bad else 0
+        for child in children[place]:
+            reached[place] |= reached[child]
+    return [place for place in order if reached[place] == reached[top]][-1]
+
+
+def _order(top: int, children: list[tuple[int, ...]]) -> list[int]:
+    """All nodes at and below ``top``, each behind all that lead to it."""
+    waiting: dict[int, int] = {top: 0}
+    queue = [top]
+    for place in queue:  # grows while we walk
+        for child in children[place]:
+            if child not in waiting:
+                queue.append(child)
+            waiting[child] = waiting.get(child, 0) + 1
+    order = [top]
+    for place in order:
+        for child in children[place]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                order.append(child)
+    return order
 
 
 def _leads(children: list[tuple[int, ...]], marked: dict[int, bool]) -> list[bool]:

@@ -17,7 +17,8 @@ from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.nodes import NodeMeasure
 from graddebug.capture.operands import IndexOf
-from graddebug.records import Amplified, Event, HalfMeasured, NodeTable, Origin
+from graddebug.capture.sites import of_function
+from graddebug.records import Amplified, Event, HalfMeasured, NodeTable, Origin, Site
 
 #: What makes an event of its fields.
 Making = Callable[..., Event]
@@ -70,8 +71,7 @@ class Nonfinites:
             watched.forward = self._forward(seen.nodes, 0, nan=math.isnan(loss))
             nearby = None if watched.forward else first_bad(seen, self._index_of)
             if nearby is not None:
-                number = underscored.node_sequence_number(seen.nodes[nearby.node])
-                watched.nearby = self._placed(nearby, number)
+                watched.nearby = self._placed(nearby, seen.nodes[nearby.node])
         return watched
 
     def _forward(self, nodes: Sequence[Any], below: int, *, nan: bool) -> Origin | None:
@@ -95,8 +95,9 @@ class Nonfinites:
     def _modules(self, numbers: list[int]) -> list[str]:
         return self._intervals.place(threading.get_ident(), numbers)
 
-    def _placed(self, origin: Origin, number: int) -> Origin:
-        site = origin.site or self._measuring.ops.sites_of([number])[0]
+    def _placed(self, origin: Origin, node: Any) -> Origin:
+        number = underscored.node_sequence_number(node)
+        site = origin.site or self._measuring.ops.sites_of([number])[0] or _own_backward(node)
         return replace(origin, module=origin.module or self._modules([number])[0], site=site)
 
     # --- the end --------------------------------------------------------------------------------------
@@ -139,13 +140,12 @@ class Nonfinites:
         """Add where the op ran, and the mask it lies behind."""
         if origin.node < 0:
             return origin  # told by a backward inside this one
-        number = underscored.node_sequence_number(measure.nodes[origin.node])
         mask = measure.mask_above(origin.node) if origin.born == "backward" else None
         if mask is not None:
             node = measure.nodes[mask]
             site = self._measuring.ops.sites_of([underscored.node_sequence_number(node)])[0]
             origin = replace(origin, mask_op=underscored.node_name(node), mask_site=site)
-        return self._placed(origin, number)
+        return self._placed(origin, measure.nodes[origin.node])
 
     def _between(
         self, watched: Watched, bad: Collection[int], healthy: Collection[int]
@@ -228,3 +228,8 @@ def _numbers_below(nodes: Sequence[Any], place: int) -> dict[int, int]:
                 reached.add(index)
                 queue.append(index)
     return {underscored.node_sequence_number(nodes[at]): at for at in reached}
+
+
+def _own_backward(node: Any) -> Site | None:
+    """Where the backward of the program's own `torch.autograd.Function` is: no mode is told of a call."""
+    return of_function(getattr(getattr(type(node), "_forward_cls", None), "backward", None))

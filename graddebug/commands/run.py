@@ -20,6 +20,13 @@ OPTIONS = (
         default="warn",
         help="print a finding when it is found, stop the program there, or only record it (default: warn)",
     ),
+    option(
+        "--nodes",
+        choices=("auto", "always", "off"),
+        default="auto",
+        help="when to measure every op of the forward and node of the backward, which names the line where a "
+        "NaN was born: always, never, or within 5 %% of the time and around trouble (default: auto)",
+    ),
     option("--quiet", action="store_true", help="leave out graddebug's own lines"),
 )
 
@@ -32,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         fail_on=least_severity(arguments.fail_on),
         on_finding=arguments.on_finding,
+        nodes=arguments.nodes,
         quiet=arguments.quiet,
     )
     outcome = launch(program_of(arguments.program), options)
@@ -74,8 +82,8 @@ def program_of(words: Sequence[str]) -> Program:
 COMMAND = Command(
     name="run",
     summary="run a training program and watch it",
-    usage="graddebug run [-o DIR] [--fail-on SEVERITY] [--on-finding ACTION] [--quiet]\n"
-    "                     (FILE | -m NAME) [args ...]",
+    usage="graddebug run [-o DIR] [--fail-on SEVERITY] [--on-finding ACTION] [--nodes WHEN]\n"
+    "                     [--quiet] (FILE | -m NAME) [args ...]",
     details="Everything from FILE or -m on belongs to the program. Its own exit code is passed on.",
     options=OPTIONS,
     run=run,

@@ -92,11 +92,14 @@ def births(fact: NonfiniteSettled, wanted: Callable[[Origin], bool]) -> list[Bir
 
 
 def is_masked(origin: Origin) -> bool:
-    """Whether the forward threw the bad elements away: 0·inf, where the gradient that came in is 0."""
-    if origin.born != "backward":
+    """Whether the forward threw the bad elements away: 0·inf, where the gradient that came in is 0.
+
+    That is NaN, never inf: inf shows that a gradient other than 0 came in, whatever mask is near.
+    """
+    if origin.born != "backward" or not origin.nan or origin.inf:
         return False
-    indefinite = origin.nan > 0 and not origin.inf and origin.numel == origin.incoming_numel
-    return bool(origin.mask_op) or (indefinite and origin.incoming_zeros >= origin.nan)
+    same = origin.numel == origin.incoming_numel
+    return bool(origin.mask_op) or (same and origin.incoming_zeros >= origin.nan)
 
 
 def claim(birth: Birth, ledger: Ledger, *, message: str, fix: str) -> Claim:

@@ -47,6 +47,14 @@ def test_inf_of_a_gradient_that_is_not_0_is_no_mask(tell: Tell) -> None:
     assert story.codes == ["GD501"]
 
 
+def test_inf_behind_a_mask_is_not_the_mask_s_doing(tell: Tell) -> None:
+    """0 times inf is NaN: where inf is born, a gradient other than 0 came in through the mask."""
+    story = tell()
+    bad_backward(story, origin(nan=0, inf=1, incoming_zeros=3, **MASK))
+    story.step(nonfinite=ALL)
+    assert story.codes == ["GD501"]
+
+
 def test_where_guarding_the_input_is_no_way_the_op_has_its_own_fix(tell: Tell) -> None:
     """A fully masked row that is dropped afterwards."""
     story = tell()
