@@ -47,6 +47,7 @@ def test_arguments_of_watch_are_pinned() -> None:
         "objects",
         "out",
         "on_finding",
+        "nodes",
         "title",
         "named",
     ]
