@@ -106,16 +106,21 @@ class Ops:
             return
         tensors = [value for _, value in inputs if is_readable(value)]
         bad = [tensor for tensor in tensors if not is_finite(tensor)]
+        node, operands = result.grad_fn, given_operands(inputs, self._index_of)
+        inner = None if node is None or bad else _first_bad_inside(node, op)
+        if inner is not None and inner is not node:
+            node, operands = inner, saved_operands(inner, self._index_of)
+            op = op._replace(end=underscored.node_sequence_number(node) + 1)
         origin = Origin(
             born="forward",
-            op=underscored.node_name(result.grad_fn) if result.grad_fn is not None else "",
+            op=underscored.node_name(node) if node is not None else "",
             site=op.site,
             shape=underscored.shape_of(result),
             dtype=dtype_name(result),
             nan=found.nan,
             inf=found.inf,
             numel=found.numel,
-            operands=given_operands(inputs, self._index_of),
+            operands=operands,
         )
         self._bad.append(BadOp(op, bool(found.nan), self._born(origin, bad)))
 
@@ -180,3 +185,23 @@ class Ops:
         ops, bad = self._kept_from
         del self._ops[:ops], self._bad[:bad]
         self._kept_from = (len(self._ops), len(self._bad))
+
+
+def _first_bad_inside(last: Any, op: _Op) -> Any:
+    """The first node of a call whose saved result is not finite: one call of torch may make several nodes."""
+    nodes = [last]
+    for node in nodes:  # grows while we walk
+        for child, _ in node.next_functions:
+            if child is not None and child not in nodes and _is_of(child, op):
+                nodes.append(child)
+    if len(nodes) == 1:
+        return None
+    for node in sorted(nodes, key=underscored.node_sequence_number):
+        for name, tensor, _ in underscored.raw_saved(node):
+            if name.startswith("result") and is_readable(tensor) and tensor.is_cpu and not is_finite(tensor):
+                return node
+    return None
+
+
+def _is_of(node: Any, op: _Op) -> bool:
+    return op.begin <= underscored.node_sequence_number(node) < op.end
