@@ -188,7 +188,7 @@ class RunInfo:
 class StepRecord:
     """One committed step: ``time`` in seconds since the epoch at its end, ``duration`` in seconds.
 
-    ``loss`` is the last scalar root of a backward in the step, ``graph`` the hash of the backward
+    ``loss`` is the last scalar root of a backward in the step, unscaled, ``graph`` the hash of the backward
     graph that step ran last, ``scale`` the loss scale if a scaler was seen.
     """
 
@@ -292,7 +292,7 @@ class Backward(Event):
     the graph that are no parameter (an input that wants its gradient). ``forwards`` are the orders
     of the `Forward` events whose graph it ran. ``parent`` is the order of the backward it runs
     inside of (a checkpoint's recomputation), ``inside_step`` that of the `OptimizerStep` whose
-    closure called it. ``loss`` is the root's value if it is one number.
+    closure called it. ``loss`` is the root's value if it is one number, without the loss scale.
 
     ``scalers`` are the loss scalers whose ``scale()`` made a part of the graph it ran through (empty: the
     gradients are not scaled) and ``scale`` the loss scale of the last of them. ``autocast`` is the dtype
@@ -652,7 +652,7 @@ class Nonfinite(Event):
     ``healthy`` (written and finite) are all that is known. Then ``between`` narrows it down: one entry
     with operands is the first op of which something saved was not finite; one or two without are the
     nodes at or between which (from the loss on) it was born; more are several such places. ``loss`` is the
-    root's value, ``scale`` the loss scale (None: not scaled), ``torch`` its version.
+    root's value without the loss scale, ``scale`` that (None: not scaled), ``torch`` its version.
     """
 
     kind: ClassVar[str] = "nonfinite"

@@ -302,6 +302,8 @@ class Backwards:
         if scales:
             context.state.carry(written, next(reversed(scales.values())))
             context.journal.scale = lambda: _scaled(scales)["scale"]
+            if loss is not None:
+                context.journal.loss = lambda: _unscaled(loss, scales)
         if ticket.open.reported:  # a later part of the same backward is an event of its own
             stamp = context.journal.stamp(fields["site"])
             fields = fields | stamp
@@ -311,7 +313,7 @@ class Backwards:
 
         def make() -> Iterator[Event]:
             bad = [written[place] for place in np.flatnonzero(~np.isfinite(norms.values))]
-            value, scale = _number(loss) if loss is not None else None, _scaled(scales)
+            value, scale = _unscaled(loss, scales) if loss is not None else None, _scaled(scales)
             yield Backward(
                 **fields,
                 written=members,
@@ -323,7 +325,7 @@ class Backwards:
                 captured=found.measured,
                 **scale,
             )
-            if fields["parent"] is None and (bad or found.origins or not _is_finite(value)):
+            if fields["parent"] is None and (bad or not _is_finite(value) or (found.origins and not members)):
                 yield Nonfinite(
                     **stamps[0],
                     backward=fields["order"],
@@ -396,6 +398,12 @@ def _is_seeded(call: BackwardCall) -> bool:
         isinstance(seed, torch.Tensor) and (seed.numel() != 1 or (seed.is_cpu and bool((seed != 1).any())))
         for seed in call.gradients
     )
+
+
+def _unscaled(loss: Numbers, scales: dict[int, Numbers]) -> float:
+    """A backward's root as the program computed it, without the scale that its scaler put on."""
+    value, scale = _number(loss), _scaled(scales)["scale"]
+    return value / scale if scale else value
 
 
 def _autocast(roots: tuple[Any, ...]) -> str | None:

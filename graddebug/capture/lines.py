@@ -41,6 +41,8 @@ class LineMode(TorchFunctionMode):
         self._thread = threading.get_ident()
         self._paused_by: object = None
         self._paused_at = 0
+        #: Calls of ours under way: torch has taken the mode off its stack for them and will put it back.
+        self._inside = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -49,7 +51,11 @@ class LineMode(TorchFunctionMode):
         if _is_compiling() or type(func) is _ATTRIBUTE or not self.sinks:
             return func(*args, **kwargs) if kwargs else func(*args)
         begin = _number()
-        result = func(*args, **kwargs) if kwargs else func(*args)
+        self._inside += 1
+        try:
+            result = func(*args, **kwargs) if kwargs else func(*args)
+        finally:
+            self._inside -= 1
         end = _number()
         if end != begin:
             for sink in self.sinks:
@@ -59,7 +65,7 @@ class LineMode(TorchFunctionMode):
     def open(self, sinks: tuple[OpCall, ...]) -> None:
         """From now on tell these; nobody: leave torch's stack."""
         self.sinks = sinks
-        if self._elsewhere():
+        if self._elsewhere() or self._inside:
             return  # each thread has a stack of its own
         self._paused_by = None
         if bool(sinks) is not underscored.has_function_mode(self):

@@ -85,6 +85,7 @@ class Measuring:
         if self._troubled < TROUBLED_AT_MOST:
             self._troubled += 1
             self._after = AFTER_TROUBLE
+            self.on = self._mode != "off"  # a batch that is skipped ends no step
 
     # --- forward ------------------------------------------------------------------------------------
 

@@ -200,6 +200,7 @@ def _backward_end(
 ) -> None:
     if error is None or isinstance(error, FindingRaised):
         capture.backward_end(ticket, failed=error is not None)
+        _taps.note_lines()  # trouble may have begun
         return
     try:
         capture.backward_end(ticket, failed=True)

@@ -14,6 +14,7 @@ from torch import nn
 
 from graddebug.capture.capture import Capture
 from graddebug.capture.context import Subjects
+from graddebug.capture.measuring import NodesMode
 from graddebug.capture.taps import close_taps, open_taps
 from graddebug.graph import BackwardGraph
 from graddebug.records import (
@@ -87,13 +88,17 @@ class Seen:
 
 
 @contextmanager
-def observe(*subjects: nn.Module | torch.optim.Optimizer, **named: nn.Module) -> Iterator[Seen]:
+def observe(
+    *subjects: nn.Module | torch.optim.Optimizer, nodes: NodesMode = "auto", **named: nn.Module
+) -> Iterator[Seen]:
     """Watch some modules and optimizers (by default everything) and listen; a failure of ours fails the test."""
     seen = Seen()
     modules = {type(s).__name__: s for s in subjects if isinstance(s, nn.Module)} | named
     optimizers = {type(s).__name__: s for s in subjects if isinstance(s, torch.optim.Optimizer)}
     failures: list[Exception] = []
-    capture = Capture(Subjects(modules, optimizers), seen, eager=False, on_failure=failures.append)
+    capture = Capture(
+        Subjects(modules, optimizers), seen, eager=False, nodes=nodes, on_failure=failures.append
+    )
     seen.capture = capture
     open_taps(capture)
     try:
