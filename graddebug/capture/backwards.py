@@ -325,7 +325,8 @@ class Backwards:
                 captured=found.measured,
                 **scale,
             )
-            if fields["parent"] is None and (bad or not _is_finite(value) or (found.origins and not members)):
+            outermost = fields["parent"] is None
+            if bad or (outermost and (not _is_finite(value) or (found.origins and not members))):
                 yield Nonfinite(
                     **stamps[0],
                     backward=fields["order"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import MethodWrapperType
 from typing import Any
 
@@ -61,6 +62,12 @@ class LineMode(TorchFunctionMode):
             for sink in self.sinks:
                 sink(func, args, kwargs, result, begin, end)
         return result
+
+    def also_inside(self) -> AbstractContextManager[object]:
+        """Stay on the stack inside a call of ours: in a backward a checkpoint runs its forward again."""
+        if self._inside and not self._elsewhere() and not underscored.has_function_mode(self):
+            return self
+        return nullcontext()
 
     def open(self, sinks: tuple[OpCall, ...]) -> None:
         """From now on tell these; nobody: leave torch's stack."""

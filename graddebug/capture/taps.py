@@ -185,7 +185,8 @@ def _engine(listeners: _Listeners, original: Any) -> Any:
                 if ticket is not None:
                     ends.push(functools.partial(_backward_end, capture, ticket, t_outputs))
             del call
-            return original(t_outputs, *args, **kwargs)
+            with _taps.lines.also_inside():
+                return original(t_outputs, *args, **kwargs)
 
     return _engine_run_backward
 
