@@ -23,8 +23,9 @@ from graddebug.capture.sites import Sites
 
 NodesMode = Literal["auto", "always", "off"]
 
-#: Share of the time watched that measuring may take in ``"auto"`` (design, section 4: a budget, kept).
-BUDGET = 0.05
+#: Share of the time watched that measuring may take in ``"auto"`` (design, section 4: a budget, kept), and
+#: seconds that it may take in any case: the first steps are measured whatever they cost.
+BUDGET, ALLOWANCE = 0.05, 0.5
 
 #: Steps that are measured after trouble, and how many such in a run: NaN in every step is soon known.
 AFTER_TROUBLE, TROUBLED_AT_MOST = 3, 60
@@ -68,7 +69,7 @@ class Measuring:
         self._planned = True
         if self._mode == "auto":
             elapsed = time.perf_counter() - self._began
-            self.on = self._after > 0 or self._spent <= BUDGET * elapsed
+            self.on = self._after > 0 or self._spent <= ALLOWANCE + BUDGET * elapsed
 
     def step_over(self) -> None:
         """The step ended, and what its forward has made is history."""
