@@ -76,7 +76,7 @@ class Backwards:
         optimizers.report_written = self.report_written
         self._tickets: list[Ticket] = []
         self._nonfinites = Nonfinites(
-            context.measuring, context.graphs, context.intervals, context.table.index
+            context.measuring, context.graphs, context.intervals, context.readback, context.table.index
         )
 
     def begin(self, call: BackwardCall) -> Ticket | None:
@@ -122,8 +122,9 @@ class Backwards:
 
         def make() -> Iterator[Event]:
             yield Backward(**fields, **_scaled(scales), forwards=forwards, failed=failed)
-            if found.origins:
-                yield Nonfinite(**stamp, backward=fields["order"], **_told(found))
+            words = found.settled((), (), lost=False)
+            if words["origins"]:
+                yield Nonfinite(**stamp, backward=fields["order"], torch=torch.__version__, **words)
 
         self._context.journal.add(make)
 
@@ -177,7 +178,9 @@ class Backwards:
         loss = self._loss(call, parent)
         ticket = Ticket(open_backward, fields, loss)
         if nodes:
-            ticket.watched = self._nonfinites.begin(seen, key, graph, _known(loss, call))
+            ticket.watched = self._nonfinites.begin(
+                seen, key, graph, _known(loss, call, wait=context.measuring.waits)
+            )
         context.backwards.append(ticket.open)
         context.journal.happened = True
         self._tickets.append(ticket)
@@ -325,25 +328,30 @@ class Backwards:
                 captured=found.measured,
                 **scale,
             )
-            outermost = fields["parent"] is None
-            if bad or (outermost and (not _is_finite(value) or (found.origins and not members))):
+            lost = not _is_finite(value)
+            healthy = set(members).difference(bad)
+            words = found.settled(bad, healthy, lost=lost)
+            if bad or (fields["parent"] is None and (lost or (words["origins"] and not members))):
+                if not found.alarmed:
+                    self._nonfinites.alarm()
                 yield Nonfinite(
                     **stamps[0],
                     backward=fields["order"],
                     graph=fields["graph"],
                     params=context.table.intern(bad),
-                    healthy=context.table.intern(set(members).difference(bad)),
+                    healthy=context.table.intern(healthy),
                     loss=value,
                     scale=scale["scale"],
-                    **_told(found),
+                    torch=torch.__version__,
+                    **words,
                 )
-            for stamp, (kind, words) in zip(stamps[1:], found.events, strict=True):
-                carried = scale["scale"] if words.get("what") == "gradients" else None
+            for stamp, (kind, numbers) in zip(stamps[1:], found.events, strict=True):
+                carried = scale["scale"] if numbers.get("what") == "gradients" else None
                 more: dict[str, Any] = {} if carried is None else {"scale": carried}
                 if kind is Amplified and written:
                     more["written"] = float(norms.values.max())
-                yield kind(**stamp, backward=fields["order"], **words, **more)
-            self._pass_tables(found.table, outputs, fields, scale["scale"])
+                yield kind(**stamp, backward=fields["order"], **numbers, **more)
+            self._pass_tables(found.finished_table(), outputs, fields, scale["scale"])
 
         context.journal.add(make)
 
@@ -412,18 +420,11 @@ def _autocast(roots: tuple[Any, ...]) -> str | None:
     return autocast_dtype(root.device.type) if root is not None else None
 
 
-def _told(found: Found) -> dict[str, Any]:
-    return {
-        "origins": found.origins,
-        "between": found.between,
-        "captured": found.captured,
-        "torch": torch.__version__,
-    }
-
-
-def _known(loss: Numbers | None, call: BackwardCall) -> float | None:
-    """The loss, where it lies on the host."""
-    return _number(loss) if loss is not None and call.roots[0].is_cpu else None
+def _known(loss: Numbers | None, call: BackwardCall, *, wait: bool) -> float | None:
+    """The loss, where it lies on the host or is worth waiting for."""
+    if loss is None or call.roots[0].is_cpu:
+        return None if loss is None else _number(loss)
+    return float(call.roots[0].detach().item()) if wait else None
 
 
 def _is_finite(value: float | None) -> bool:

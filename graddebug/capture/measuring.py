@@ -60,6 +60,11 @@ class Measuring:
         self.trouble = False
 
     @property
+    def waits(self) -> bool:
+        """Whether numbers may be waited for that lie on a device: in trouble they are worth it."""
+        return self._after > 0
+
+    @property
     def wants_lines(self) -> bool:
         """Whether calls of torch should be told of: a mode would make ``torch.compile`` start again."""
         return self.on and (self._mode == "always" or not underscored.anything_compiled())
@@ -94,7 +99,7 @@ class Measuring:
         """A call of torch has made nodes; as `graddebug.capture.lines.OpCall`."""
         if self.on:
             began = time.perf_counter()
-            self.ops.ran(*call)
+            self.ops.ran(*call, wait=self.waits)
             self._spent += time.perf_counter() - began + _SECONDS_A_CALL
 
     def module_ran(self, module: str, output: torch.Tensor) -> None:
@@ -118,8 +123,7 @@ class Measuring:
             plan = plan_of(seen)
             if len(self._plans) < _PLANS:
                 self._plans[key] = plan
-        wait = self._mode == "always" or self._after > 0
-        return NodeMeasure(seen, plan, self._index_of, self._fail, wait=wait)
+        return NodeMeasure(seen, plan, self._index_of, self._fail, wait=self.waits)
 
     def backward_over(self, measure: NodeMeasure) -> None:
         """Its numbers are told: let the graph go."""

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from graddebug.capture import underscored
+from graddebug.capture.deferred import DeferredNorms
 from graddebug.capture.graph import ACCUMULATE_GRAD, Walk
 from graddebug.capture.half import HALF, HalfSamples
 from graddebug.capture.norms import norm_of
@@ -30,6 +31,7 @@ from graddebug.capture.operands import (
     elements_of,
     is_finite,
     is_readable,
+    on_host,
     saved_operands,
 )
 from graddebug.records import NODE_STATISTICS, Origin
@@ -120,7 +122,7 @@ class Worst:
 class NodeMeasure:
     """Hooks on the nodes of one graph, from just before its backward to its end.
 
-    Gradients on a device are measured only with ``wait``: a hook must not wait for one unasked.
+    Gradients on a device are looked at at once only with ``wait``; else their norms are read afterwards.
     """
 
     def __init__(
@@ -129,11 +131,13 @@ class NodeMeasure:
         began = time.perf_counter()
         self.nodes = seen.nodes
         self._plan = plan
+        self.roots = plan.roots
         self._index_of = index_of
         self._fail = fail
         self._wait = wait
         self.norms: list[tuple[int, float, float]] = []
         self.half = HalfSamples()
+        self.deferred = DeferredNorms()
         self.origins: list[Origin] = []
         self.worst = Worst()
         #: Norm of what came into each node over its one edge; nodes into which non-finite numbers came.
@@ -183,6 +187,7 @@ class NodeMeasure:
         squares, bad = 0.0, None
         for target, tensor in zip(self._plan.targets[place], going_out, strict=False):
             if not self._readable(tensor):
+                self._defer(place, target, tensor)
                 continue
             norm = norm_of(tensor)
             squares += norm * norm
@@ -202,7 +207,11 @@ class NodeMeasure:
             self.worst = Worst(norm_out / norm_in, norm_in, norm_out, origin)
 
     def _readable(self, tensor: Any) -> bool:
-        return is_readable(tensor) and (tensor.is_cpu or self._wait)
+        return is_readable(tensor) and (self._wait or on_host(tensor))
+
+    def _defer(self, place: int, target: int | None, tensor: Any) -> None:
+        if is_readable(tensor):
+            self.deferred.take(place, target, tensor)
 
     def _is_bad(self, place: int, norm: float, tensor: torch.Tensor) -> bool:
         """Whether it holds NaN or inf; the norm of huge finite numbers is inf, too."""
@@ -211,7 +220,9 @@ class NodeMeasure:
     def _norm_in(self, place: int, coming_in: Sequence[Any]) -> float:
         squares = 0.0
         for tensor in coming_in:
-            if self._readable(tensor):
+            if not self._readable(tensor):
+                self._defer(place, None, tensor)
+            else:
                 norm = norm_of(tensor)
                 squares += norm * norm
                 if not math.isfinite(norm) and place not in self._bad and not is_finite(tensor):

@@ -6,9 +6,13 @@ import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from graddebug.capture import underscored
+from graddebug.capture.deferred import Asked
 from graddebug.capture.examine import first_bad
 from graddebug.capture.frontier import frontier
 from graddebug.capture.graph import GraphCatalogue, Walk
@@ -17,11 +21,16 @@ from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.nodes import NodeMeasure
 from graddebug.capture.operands import IndexOf
+from graddebug.capture.readback import Readback
 from graddebug.capture.sites import of_function
 from graddebug.records import Amplified, Event, HalfMeasured, NodeTable, Origin, Site
 
 #: What makes an event of its fields.
 Making = Callable[..., Event]
+
+
+def _nowhere(bad: Collection[int], healthy: Collection[int]) -> tuple[Origin, ...]:
+    return ()
 
 
 @dataclass(slots=True)
@@ -37,15 +46,48 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Norms that are still on a device, and what the nodes are called that they belong to."""
+
+    asked: Asked
+    labels: tuple[Origin, ...]
+    roots: frozenset[int]
+
+    def origins(self) -> tuple[Origin, ...]:
+        """Where the bad numbers were born; once all is read back."""
+        return self.asked.origins(self.labels.__getitem__, self.roots)
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """What a measured backward showed, as plain values: the graph is gone by now."""
+    """What a backward showed, as plain values: the graph is gone by now.
+
+    ``narrow`` tells from bad and healthy parameters what can be told without ``origins``.
+    """
 
     origins: tuple[Origin, ...] = ()
-    between: tuple[Origin, ...] = ()
+    narrow: Callable[[Collection[int], Collection[int]], tuple[Origin, ...]] = _nowhere
     measured: bool = False
-    captured: bool = False
     events: tuple[tuple[Making, dict[str, Any]], ...] = ()
     table: NodeTable | None = None
+    late: Late | None = None
+    alarmed: bool = False
+
+    def settled(self, bad: Collection[int], healthy: Collection[int], *, lost: bool) -> dict[str, Any]:
+        """The words of a `Nonfinite` event, once all is read back. ``lost``: the loss was not finite."""
+        origins = self.origins
+        if self.late is not None and not origins and not lost:
+            origins = self.late.origins()
+        between = () if origins else self.narrow(bad, healthy)
+        return {"origins": origins, "between": between, "captured": bool(origins)}
+
+    def finished_table(self) -> NodeTable | None:
+        """The table of nodes with the numbers that came late."""
+        if self.table is not None and self.late is not None:
+            with np.errstate(over="ignore"):
+                for place, norm_in, norm_out in self.late.asked.rows():
+                    self.table.values[place, :2] = norm_in, np.inf if np.isnan(norm_out) else norm_out
+        return self.table
 
 
 class Nonfinites:
@@ -56,8 +98,10 @@ class Nonfinites:
         measuring: Measuring,
         graphs: GraphCatalogue,
         intervals: ModuleIntervals,
+        readback: Readback,
         index_of: IndexOf,
     ) -> None:
+        self._readback = readback
         self._measuring = measuring
         self._graphs = graphs
         self._intervals = intervals
@@ -106,20 +150,37 @@ class Nonfinites:
         """A backward is over that wrote these parameters: what was measured."""
         measure, trouble = watched.measure, bool(bad) or watched.lost
         if trouble:
-            self._measuring.alarm()
+            self.alarm()
+        narrow = partial(self._between, watched)
         if measure is None:
-            return Found(between=self._between(watched, bad, healthy) if trouble else ())
-        origins = self._origins(watched, measure) if trouble or measure.origins else ()
-        between = () if origins or not trouble else self._between(watched, bad, healthy)
-        events = [*self._amplified(measure), *self._half(measure)]
+            return Found(narrow=narrow, alarmed=trouble)
         return Found(
-            origins=origins,
-            between=between,
+            origins=self._origins(watched, measure) if trouble or measure.origins else (),
+            narrow=narrow,
             measured=True,
-            captured=bool(origins),
-            events=tuple(events),
+            events=(*self._amplified(measure), *self._half(measure)),
             table=self._table(watched, measure),
+            late=self._late(measure),
+            alarmed=trouble,
         )
+
+    def alarm(self) -> None:
+        """Something is wrong: measure what comes next."""
+        self._measuring.alarm()
+
+    def _late(self, measure: NodeMeasure) -> Late | None:
+        asked = measure.deferred.ask(self._readback)
+        if asked is None:
+            return None
+        numbers = [underscored.node_sequence_number(node) for node in measure.nodes]
+        places = zip(
+            measure.nodes, self._modules(numbers), self._measuring.ops.sites_of(numbers), strict=True
+        )
+        labels = tuple(
+            Origin(born="backward", op=underscored.node_name(node), node=at, module=module, site=site)
+            for at, (node, module, site) in enumerate(places)
+        )
+        return Late(asked, labels, measure.roots)
 
     def _origins(self, watched: Watched, measure: NodeMeasure) -> tuple[Origin, ...]:
         if watched.forward is not None:

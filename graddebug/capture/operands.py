@@ -63,6 +63,11 @@ def is_readable(thing: object) -> bool:
     )
 
 
+def on_host(tensor: torch.Tensor) -> bool:
+    """Whether its values can be read without waiting for a device."""
+    return tensor.is_cpu
+
+
 def is_finite(tensor: torch.Tensor) -> bool:
     """Whether a tensor on the CPU holds neither NaN nor inf: by its norm, by its elements if that is not."""
     return math.isfinite(norm_of(tensor)) or elements_of(tensor).finite

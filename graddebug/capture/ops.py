@@ -23,6 +23,7 @@ from graddebug.capture.operands import (
     given_operands,
     is_finite,
     is_readable,
+    on_host,
     saved_operands,
 )
 from graddebug.capture.sites import Sites, of_function
@@ -83,6 +84,8 @@ class Ops:
         result: Any,
         begin: int,
         end: int,
+        *,
+        wait: bool = False,
     ) -> None:
         """A call has made the nodes ``begin <= number < end``."""
         op = _Op(begin, end, self._sites.here(3))
@@ -90,7 +93,7 @@ class Ops:
         if getattr(function, "__name__", "") in MOVES or len(self._bad) - self._kept_from[1] >= LOOKED_AT:
             return
         for tensor in result if isinstance(result, tuple | list) else (result,):
-            if is_readable(tensor) and tensor.is_cpu and not is_finite(tensor):
+            if is_readable(tensor) and (wait or on_host(tensor)) and not is_finite(tensor):
                 self._look(op, tensor, [item for item in given(args, kwargs) if item[1] is not tensor])
                 return
 

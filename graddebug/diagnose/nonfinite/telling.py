@@ -41,6 +41,8 @@ class Birth:
     def share(self) -> str:
         """``3 of 128 elements``."""
         bad = self.origin.nan + self.origin.inf
+        if not self.origin.numel:  # on a device they are not counted
+            return "at least 1 element"
         return f"{bad:,} of {times(self.origin.numel, 'element')}"
 
     @property
