@@ -67,9 +67,9 @@ class HalfSamples:
     def take(self, place: int, tensor: torch.Tensor, before: torch.Tensor | None, norm: float) -> None:
         """Sample a tensor of this norm; ``before`` is what a cast made it from."""
         stride = -(-tensor.numel() // SAMPLE) or 1
-        values = tensor.reshape(-1)[::stride].float()
+        values = _copied(tensor, stride)
         if before is not None:
-            before = before.reshape(-1)[::stride].float() if before.numel() == tensor.numel() else None
+            before = _copied(before, stride) if before.numel() == tensor.numel() else None
         near = norm * 2**_NEAR >= torch.finfo(tensor.dtype).max
         absmax = float(tensor.abs().max()) if near and tensor.numel() else None
         self._taken.setdefault(dtype_name(tensor), []).append(_Taken(place, values, before, absmax))
@@ -77,6 +77,11 @@ class HalfSamples:
     def summaries(self) -> list[HalfSummary]:
         """Count what was taken, one summary a dtype."""
         return [_summary(dtype, taken) for dtype, taken in self._taken.items()]
+
+
+def _copied(tensor: torch.Tensor, stride: int) -> torch.Tensor:
+    """Every so many-th element: a view would keep the whole gradient alive, and its graph."""
+    return tensor.detach().reshape(-1)[::stride].to(torch.float32, copy=True)
 
 
 def _summary(dtype: str, taken: list[_Taken]) -> HalfSummary:
