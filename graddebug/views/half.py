@@ -80,6 +80,9 @@ def _finite(event: HalfMeasured) -> float:
 def half_lines(story: HalfStory) -> Iterator[Line]:
     """The largest number and where it was, then what was lost at the small end, then the exponents."""
     top = story.largest
+    if not top.absmax:
+        yield line(strong(f"{top.what} in {printable(top.dtype)}"), "  no finite number but 0")
+        return
     scaled = f" (scaled by {number(top.scale)})" if top.scale and top.what == "gradients" else ""
     where = " in ".join(filter(None, (printable(top.op), printable(top.module))))
     at = f", {place(top.largest_at)}" if top.largest_at else ""
