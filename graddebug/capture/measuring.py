@@ -106,7 +106,7 @@ class Measuring:
         """A module returned this tensor."""
         if self.on and is_readable(output) and output.is_cpu:
             began = time.perf_counter()
-            self.outputs.ran(module, output)
+            self.outputs.ran(module, output, self.ops.norm_of(output))
             self._spent += time.perf_counter() - began
 
     # --- backward -----------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def is_readable(thing: object) -> bool:
     return (
         isinstance(thing, torch.Tensor)
         and (thing.is_floating_point() or thing.is_complex())
-        and thing.device.type != "meta"
+        and not thing.is_meta
         and not underscored.is_wrapped(thing)
     )
 

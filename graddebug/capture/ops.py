@@ -6,6 +6,7 @@ numbers of those nodes. A result is checked by its norm; only one that is not fi
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from graddebug.capture import underscored
+from graddebug.capture.norms import norm_of
 from graddebug.capture.operands import (
     IndexOf,
     dtype_name,
@@ -75,6 +77,8 @@ class Ops:
         self._kept_from = (0, 0)
         #: Lines whose inf did no harm so far: a mask is filled with -inf on purpose.
         self._on_purpose: set[Site | None] = set()
+        #: Norms of what the last call returned, by identity and version.
+        self._norms: dict[tuple[int, int], float] = {}
 
     def ran(
         self,
@@ -90,12 +94,26 @@ class Ops:
         """A call has made the nodes ``begin <= number < end``."""
         op = _Op(begin, end, self._sites.here(3))
         self._ops.append(op)
+        self._norms = {}
         if getattr(function, "__name__", "") in MOVES or len(self._bad) - self._kept_from[1] >= LOOKED_AT:
             return
         for tensor in result if isinstance(result, tuple | list) else (result,):
-            if is_readable(tensor) and (wait or on_host(tensor)) and not is_finite(tensor):
+            if not is_readable(tensor) or not (wait or on_host(tensor)):
+                continue
+            norm = self._norms[id(tensor), tensor._version] = norm_of(tensor)
+            if not math.isfinite(norm) and not elements_of(tensor).finite:
                 self._look(op, tensor, [item for item in given(args, kwargs) if item[1] is not tensor])
                 return
+
+    def norm_of(self, tensor: torch.Tensor) -> float:
+        """The norm of a tensor on the CPU: not taken again for what a module returns of its last call."""
+        node = tensor.grad_fn
+        if node is not None and self._ops and threading.get_ident() == self._thread:
+            last = self._ops[-1]
+            if last.begin <= underscored.node_sequence_number(node) < last.end:
+                known = self._norms.get((id(tensor), tensor._version))
+                return norm_of(tensor) if known is None else known
+        return norm_of(tensor)
 
     def module_ran(self, begin: int) -> None:
         """A module ran while we had stepped aside: its nodes belong to the line that called it."""

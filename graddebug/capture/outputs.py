@@ -10,7 +10,6 @@ import torch
 
 from graddebug.capture import underscored
 from graddebug.capture.half import HALF
-from graddebug.capture.norms import norm_of
 from graddebug.capture.operands import dtype_name, is_finite
 from graddebug.records import MODULE_STATISTICS, ModuleTable
 
@@ -32,9 +31,8 @@ class ModuleOutputs:
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
 
-    def ran(self, module: str, output: torch.Tensor) -> None:
-        """A module returned a tensor on the CPU."""
-        norm = norm_of(output)
+    def ran(self, module: str, output: torch.Tensor, norm: float) -> None:
+        """A module returned a tensor on the CPU, of this norm."""
         known = self._rows.get(module)
         if known is not None and norm <= known.norm:
             return
