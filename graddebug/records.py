@@ -621,7 +621,9 @@ class Origin:
     ``nan``, ``inf`` and ``numel`` count elements of the non-finite tensor, of ``shape`` and ``dtype``.
     ``incoming`` is the norm of the finite gradient that came in, ``incoming_zeros`` the number of zeros
     among ``incoming_numel`` elements; both only for ``"backward"``. ``mask_op`` and ``mask_site``
-    are the ``where`` or ``masked_fill`` above it that hid the bad value in forward.
+    are the ``where`` or ``masked_fill`` above it that hid the bad value in forward. ``function`` is the
+    function of torch that the program called (``kl_div``, whose last node is ``MeanBackward0``), where a
+    forward op was seen to be called.
     """
 
     born: str
@@ -641,6 +643,7 @@ class Origin:
     parameter: int | None = None
     mask_op: str = ""
     mask_site: Site | None = None
+    function: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

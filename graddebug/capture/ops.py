@@ -95,14 +95,15 @@ class Ops:
         op = _Op(begin, end, self._sites.here(3))
         self._ops.append(op)
         self._norms = {}
-        if getattr(function, "__name__", "") in MOVES or len(self._bad) - self._kept_from[1] >= LOOKED_AT:
+        name = getattr(function, "__name__", "")
+        if name in MOVES or len(self._bad) - self._kept_from[1] >= LOOKED_AT:
             return
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if not is_readable(tensor) or not (wait or on_host(tensor)):
                 continue
             norm = self._norms[id(tensor), tensor._version] = norm_of(tensor)
             if not math.isfinite(norm) and not elements_of(tensor).finite:
-                self._look(op, tensor, [item for item in given(args, kwargs) if item[1] is not tensor])
+                self._look(op, name, tensor, [item for item in given(args, kwargs) if item[1] is not tensor])
                 return
 
     def norm_of(self, tensor: torch.Tensor) -> float:
@@ -121,7 +122,7 @@ class Ops:
         if end > begin:
             self._ops.append(_Op(begin, end, self._sites.here()))
 
-    def _look(self, op: _Op, result: torch.Tensor, inputs: list[tuple[str, Any]]) -> None:
+    def _look(self, op: _Op, name: str, result: torch.Tensor, inputs: list[tuple[str, Any]]) -> None:
         found = elements_of(result)
         if not found.nan and op.site in self._on_purpose:
             return
@@ -142,6 +143,7 @@ class Ops:
             inf=found.inf,
             numel=found.numel,
             operands=operands,
+            function=name,
         )
         self._bad.append(BadOp(op, bool(found.nan), self._born(origin, bad)))
 

@@ -210,3 +210,15 @@ def test_the_loss_is_told_without_its_scale() -> None:
         scaler.scale(loss).backward()
     assert seen.of(Backward)[0].loss == pytest.approx(loss.item())
     assert seen.steps[0].loss == pytest.approx(loss.item())
+
+
+def test_the_function_that_the_program_called_is_told_beside_the_last_of_its_nodes() -> None:
+    """kl_div is a quotient, or a mean, to autograd."""
+
+    def divergence(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        never = torch.full((2, 3), -torch.inf)
+        return nn.functional.kl_div(model(x), never, log_target=True, reduction="batchmean")
+
+    (event,) = seen_of(divergence).of(Nonfinite)
+    assert event.origins[0].function == "kl_div"
+    assert event.origins[0].op == "DivBackward0"

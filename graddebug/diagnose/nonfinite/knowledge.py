@@ -24,8 +24,8 @@ def is_fill(op: str) -> bool:
 def explain(origin: Origin, torch: str = "") -> Explanation:
     """Why this op made NaN or inf, and the fix that is true for that version of torch."""
     facts = Facts(origin, torch)
-    name = stem(origin.op)
-    fitting = (entry for entry in ENTRIES if entry.fits(name, facts))
+    names = dict.fromkeys(filter(None, (origin.function, stem(origin.op))))  # what was called knows best
+    fitting = (entry for name in names for entry in ENTRIES if entry.fits(name, facts))
     found = next(fitting, None)
     if found is not None:
         return found.explanation(facts)

@@ -38,6 +38,16 @@ OVERFLOW = (
         "or float32.",
     ),
     Entry(
+        ops=(*_MATMUL, *_MATMUL_CALLS),
+        born="forward",
+        when=could_overflow,
+        cause="overflow",
+        words="a matrix product of {self_or_input_or_mat1_or_batch1:high} and "
+        "{other_or_weight_or_mat2_or_batch2:high}: over {limit}, the largest number of {dtype}",
+        fix="Such numbers have grown step by step: look at what they went through before this line (a "
+        "recurrent state, layers without normalisation, weights after too large a step).",
+    ),
+    Entry(
         ops=("ToCopy",),
         born="forward",
         when=both(_narrow, operands_finite),

@@ -66,6 +66,16 @@ MASKED = (
         fix=f"Leave every row an element that is not masked, or {_FINITE_MASK}.",
     ),
     Entry(
+        ops=("multi_head_attention_forward",),
+        born="forward",
+        when=both(makes_nan, unless(holds_nan("self|other|argument 3"))),
+        cause="attention of a fully masked row",
+        words="an attention with a query that may attend to nothing: a softmax over a row that is -inf "
+        "everywhere",
+        fix="Leave every query one key to attend to, or call it with `need_weights=False`: then such a row "
+        "gives 0 in {torch}.",
+    ),
+    Entry(
         ops=(
             *("ScaledDotProductFlashAttention", "ScaledDotProductFlashAttentionForCpu"),
             *("ScaledDotProductEfficientAttention", "ScaledDotProductCudnnAttention"),
@@ -75,6 +85,18 @@ MASKED = (
         words="an attention with a query that may attend to nothing: a softmax over a row that is -inf "
         "everywhere",
         fix="Leave every query one key to attend to, or use a newer torch: with 2.6 such a row gives 0.",
+    ),
+)
+
+DIVERGENCES = (
+    Entry(
+        ops=("kl_div",),
+        born="forward",
+        when=holds_inf("self|other"),
+        cause="divergence from a probability of 0",
+        words="a KL divergence of log-probabilities that hold -inf ({inf_one:bad}): 0·inf is NaN",
+        fix="Take log-probabilities from `F.log_softmax`, which has no -inf; give a target that has zeros "
+        "as probabilities, without `log_target=True`.",
     ),
 )
 
@@ -109,13 +131,19 @@ NOTHING = (
         fix="Use `x.std(correction=0)`, or leave out what has a single element.",
     ),
     Entry(
-        ops=("CtcLoss", "CtcLossWithReduction"),
+        ops=("CtcLoss", "CtcLossWithReduction", "ctc_loss"),
         when=always,
         cause="no alignment",
         words="a CTC loss whose target is longer than its input allows: no alignment exists, the loss is inf",
         fix="Pass `zero_infinity=True`, or leave such samples out.",
     ),
 )
+
+
+def _without_eps(facts: Facts) -> bool:
+    eps = facts.operand("eps|argument 4")
+    return eps is None or eps.maximum <= (2.0**-25 if facts.half else 0.0)
+
 
 NORMALISATION = (
     Entry(
@@ -143,6 +171,14 @@ NORMALISATION = (
         fix="Initialise the weight away from 0.",
     ),
     Entry(
+        ops=("normalize", "rms_norm"),
+        born="forward",
+        when=both(makes_nan, unless(holds_nan("self|input")), _without_eps),
+        cause="normalisation by 0",
+        words="a vector of length 0 that was divided by its length, 0/0, with an eps that is 0 in {dtype}",
+        fix="Give it an eps that its dtype can hold, or none: then torch takes its own.",
+    ),
+    Entry(
         ops=("Mul", "FusedRmsNorm"),
         born="forward",
         when=both(makes_nan, operands_finite, has_zeros("self|input")),
@@ -163,4 +199,4 @@ NORMS = (
     ),
 )
 
-ENTRIES = (*MASKED, *NOTHING, *NORMALISATION, *NORMS)
+ENTRIES = (*MASKED, *DIVERGENCES, *NOTHING, *NORMALISATION, *NORMS)

@@ -49,7 +49,7 @@ class Birth:
     def place(self) -> str:
         """The user's line, or the op where that is not known; and the module."""
         origin = self.origin
-        line = quoted(origin.site, origin.op) if origin.site else f"`{origin.op}`"
+        line = quoted(origin.site, called(origin)) if origin.site else f"`{called(origin)}`"
         return f"{line} in {origin.module}" if origin.module else line
 
     @property
@@ -59,6 +59,11 @@ class Birth:
         scaled = self.fact.event.scale is not None or (backward is not None and bool(backward.scalers))
         scaled = scaled and self.origin.born in ("backward", "root")
         return scaled and not self.origin.nan and self.why.cause in ("overflow", UNKNOWN)
+
+
+def called(origin: Origin) -> str:
+    """What the program called, else autograd's name of the op."""
+    return origin.function or origin.op
 
 
 def origins_of(fact: NonfiniteSettled) -> list[Origin]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.nonfinite.reductions import RUNNING_STATISTICS
-from graddebug.diagnose.nonfinite.telling import Birth, births, claim
+from graddebug.diagnose.nonfinite.telling import Birth, births, called, claim
 from graddebug.diagnose.rule import Claim, Claims, Rule
 from graddebug.diagnose.wording import quoted, sentence
 from graddebug.ledger import Ledger, NonfiniteSettled
@@ -62,7 +62,7 @@ def _data(birth: Birth, ledger: Ledger) -> Claim:
         message=f"{birth.what} came in with the data of step {step}: in the input of {birth.place}, {holds}.",
         fix=(
             "Mend the data: check `torch.isfinite(x).all()` where a batch is loaded, and drop or repair what "
-            f"fails; the op at {quoted(birth.origin.site, birth.origin.op)} only passes it on."
+            f"fails; the op at {quoted(birth.origin.site, called(birth.origin))} only passes it on."
         ),
     )
 

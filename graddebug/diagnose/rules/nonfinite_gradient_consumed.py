@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graddebug.diagnose.nonfinite.facts import Told
-from graddebug.diagnose.nonfinite.telling import origins_of
+from graddebug.diagnose.nonfinite.telling import STREAK, origins_of, outcome
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import names, quoted, sentence
 from graddebug.ledger import Contribution, Ledger, NonfiniteSettled
@@ -35,10 +35,13 @@ class NonfiniteGradientConsumed(Rule):
     )
 
     def on_nonfinite_settled(self, fact: NonfiniteSettled, ledger: Ledger) -> Claims:
-        """Judge a step that applied bad gradients, if no origin is known."""
-        if fact.fate != "consumed" or origins_of(fact):
+        """Judge a step that applied bad gradients, or was lost to them, if no origin is known."""
+        if origins_of(fact):
             return None
-        return [_claim(fact, ledger)]
+        if fact.fate == "consumed":
+            return [_claim(fact, ledger)]
+        skipping = fact.fate == "cleared" and fact.in_a_row == STREAK  # a scaler's skips are for GD409
+        return [_lost(fact, ledger)] if fact.fate == "aborted" or skipping else None
 
 
 def _claim(fact: NonfiniteSettled, ledger: Ledger) -> Claim:
@@ -67,6 +70,27 @@ def _claim(fact: NonfiniteSettled, ledger: Ledger) -> Claim:
         | ({} if fact.event.loss is None else {"loss": fact.event.loss}),
         anchor=("step",) if step and step.site else (),
         topic=name,
+    )
+
+
+def _lost(fact: NonfiniteSettled, ledger: Ledger) -> Claim:
+    """No step applied them, but the run ended in an exception, or no step is taken any more."""
+    backward = fact.backward.site if fact.backward else None
+    return Claim(
+        step=fact.event.step,
+        message=(
+            f"{sentence(quoted(backward, 'backward()'))} wrote gradients of {PARAMETERS} that are NaN or "
+            f"inf. {_narrowed(fact, ledger)} {outcome(fact, ledger)}"
+        ),
+        fix=_measure(),
+        roles=roles(backward=backward),
+        parameters=fact.params,
+        evidence={
+            "bad_parameters": len(fact.params),
+            "healthy_parameters": len(fact.event.healthy),
+            "captured": fact.event.captured,
+        }
+        | ({} if fact.event.loss is None else {"loss": fact.event.loss}),
     )
 
 
@@ -100,7 +124,7 @@ def _narrowed(fact: NonfiniteSettled, ledger: Ledger) -> str:
     """The narrowest place that the graph, the parameters and the loss allow."""
     event = fact.event
     if event.between:
-        return _between(event.between)
+        return _between(event.between, ledger)
     if event.loss is not None and not math.isfinite(event.loss):
         return f"The loss was {event.loss} already: it was born in the forward, before any gradient."
     if event.healthy:
@@ -112,9 +136,12 @@ def _narrowed(fact: NonfiniteSettled, ledger: Ledger) -> str:
     return "No parameter got a finite gradient, though the loss was finite: look near it."
 
 
-def _between(places: tuple[Origin, ...]) -> str:
+def _between(places: tuple[Origin, ...], ledger: Ledger) -> str:
     """Nodes at which the graph itself allows it; one with operands kept a bad tensor of the forward."""
     first = places[0]
+    if first.born == "weights" and not first.op:
+        name = ledger.parameter_name(first.parameter) if first.parameter is not None else "a parameter"
+        return f"The weights of {name} were NaN or inf already when that backward began."
     told = list(dict.fromkeys(_at(place) for place in places))
     if first.operands:
         bad = next((one for one in first.operands if one.nan or one.inf), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.nonfinite.knowledge import explain
-from graddebug.diagnose.nonfinite.telling import origins_of
+from graddebug.diagnose.nonfinite.telling import called, origins_of
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger, NonfiniteSettled
@@ -55,5 +55,5 @@ def _claim(fact: NonfiniteSettled) -> Claim:
 def _why(origin: Origin | None, torch: str) -> str:
     if origin is None:
         return ""
-    line = quoted(origin.site, origin.op)
+    line = quoted(origin.site, called(origin))
     return f" It comes from {line}: {explain(origin, torch).words}."

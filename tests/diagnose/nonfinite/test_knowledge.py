@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from graddebug.diagnose.nonfinite import explain
+from graddebug.records import Operand, Origin
 from tests.diagnose.nonfinite.origins import is_finite, origin_in
 from tests.diagnose.nonfinite.singular_points import POINTS, Point
 
@@ -28,3 +29,34 @@ def test_the_advice_helps(point: Point) -> None:
     result.backward(torch.ones_like(result))
     grads = [leaf.grad for leaf in leaves if leaf.grad is not None]
     assert all(map(is_finite, (result, *grads)))
+
+
+def _number(name: str, value: float) -> Operand:
+    return Operand(name=name, minimum=value, maximum=value, numel=1, zeros=int(value == 0), scalar=True)
+
+
+def _zeros(name: str) -> Operand:
+    return Operand(name=name, shape=(2, 4), dtype="float32", minimum=0.0, maximum=1.0, zeros=4, numel=8)
+
+
+@pytest.mark.parametrize(
+    ("function", "op", "operands", "cause"),
+    [
+        ("normalize", "DivBackward0", (_zeros("self"), _number("eps", 0.0)), "normalisation by 0"),
+        ("ctc_loss", "MeanBackward0", (_zeros("self"),), "no alignment"),
+        (
+            "multi_head_attention_forward",
+            "ViewBackward0",
+            (_zeros("self"),),
+            "attention of a fully masked row",
+        ),
+    ],
+)
+def test_what_was_called_knows_more_than_its_last_node(
+    function: str, op: str, operands: tuple[Operand, ...], cause: str
+) -> None:
+    """A composite function arrives as whatever it ends in."""
+    origin = Origin(
+        born="forward", op=op, function=function, nan=4, numel=8, dtype="float32", operands=operands
+    )
+    assert explain(origin, VERSION).cause == cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.records import Origin, RunEnd
 from tests.diagnose.rules.nonfinite_stories import ALL, bad_backward, origin
 from tests.diagnose.story import Lines, Tell
 
@@ -75,3 +76,35 @@ def test_a_closure_that_left_bad_gradients(tell: Tell) -> None:
     bad_backward(story)
     story.leave(begin)
     assert story.codes == ["GD505"]
+
+
+def test_an_exception_before_the_step_is_an_error_too(tell: Tell) -> None:
+    """The program's own assert: what it stumbled on must not go untold because no op was measured."""
+    story = tell()
+    bad_backward(story, params=(0, 1), healthy=(2, 3))
+    story.tell(RunEnd, reason="exception", detail="AssertionError: bad grads")
+    found = story.found("GD505")
+    assert found.message == (
+        "`loss.backward()` (train.py:41) wrote gradients of fc1.weight and fc1.bias that are NaN or inf. In "
+        "the same backward fc2.weight and fc2.bias got finite gradients: the bad number was born after the way "
+        "to those had parted, before fc1.weight and fc1.bias. The run ended with an exception (AssertionError: "
+        "bad grads) before a step used it."
+    )
+
+
+def test_skipping_every_step_is_an_error_too(tell: Tell) -> None:
+    """The program's check saves the weights, and nothing is learnt."""
+    story = tell()
+    for _ in range(8):
+        bad_backward(story)
+        story.clear("optimizer")
+    found = story.found("GD505")
+    assert "That is 5 times in a row now without a good step between." in found.message
+
+
+def test_weights_that_were_bad_before(tell: Tell) -> None:
+    """They have no op that made them so."""
+    story = tell()
+    bad_backward(story, between=(Origin(born="weights", parameter=0, nan=2, numel=4),))
+    story.step(nonfinite=ALL)
+    assert "The weights of fc1.weight were NaN or inf already" in story.found("GD505").message
