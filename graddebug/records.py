@@ -297,7 +297,8 @@ class Backward(Event):
     ``scalers`` are the loss scalers whose ``scale()`` made a part of the graph it ran through (empty: the
     gradients are not scaled) and ``scale`` the loss scale of the last of them. ``autocast`` is the dtype
     of an autocast region that was open while it ran, ``captured`` whether its nodes were measured.
-    ``seeded``: the program gave it gradients to begin with (``out.backward(grad)``), which may be scaled.
+    ``seeded``: the program gave it gradients to begin with (``out.backward(grad)``), or a large factor in its
+    root (``loss * (scale / n)``), and so it may be scaled.
     ``outdated`` are parameters of which its graph had kept values from before a fused optimizer's last step.
     """
 

@@ -170,7 +170,7 @@ class Backwards:
             "parent": parent.order if parent else None,
             "inside_step": context.steps[-1] if context.steps else None,
             "autocast": _autocast(call.roots),
-            "seeded": _is_seeded(call),
+            "seeded": _is_seeded(call) or self._scalers.may_be_by_hand(nodes),
             "outdated": self._outdated(seen, call, parent),
         }
         scales = self._scalers.by_hand(nodes, call.gradients) | (parent.scales if parent else {})

@@ -113,14 +113,17 @@ class Optimizers:
             return entry
         return self._add(optimizer, "") if self._accepts(optimizer) else None
 
-    def identify(self, optimizer: torch.optim.Optimizer) -> Entry | None:
-        """The entry of an optimizer that a scaler or a scheduler is called for; None if it is not ours."""
+    def identify(self, optimizer: torch.optim.Optimizer, *, learn: bool = False) -> Entry | None:
+        """The entry of an optimizer that a scaler or a scheduler is called for; None if it is not ours.
+
+        ``learn``: read what it owns now, though nothing of it has been seen yet.
+        """
         entry = self._entry(optimizer)
         if entry is None:
             return None
         if not entry.name:
             entry.name = name_of_argument(optimizer)
-        if self._concerned(optimizer, set()):
+        if learn or self._concerned(optimizer, set()):
             self._learn(entry, optimizer)
         else:
             self._introduce(entry, optimizer)

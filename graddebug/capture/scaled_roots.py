@@ -22,11 +22,17 @@ _LINEAR = {
     *("SumBackward0", "MeanBackward0", "StackBackward0", "ViewBackward0", "UnsqueezeBackward0"),
 }
 
+#: Those of them that pass all of the loss on: behind a sum, a factor is one summand's own.
+_WHOLE = _LINEAR - {"AddBackward0", "StackBackward0"}
+
 #: Nodes looked at from a root.
 _FAR = 16
 
 #: A factor that is equal to a smaller scale may well be another one.
 _SMALLEST = 128.0
+
+#: A factor may be a scale and a weight or a mean over micro-batches in one; below these it is a weight only.
+_SMALLEST_PART, _SMALLEST_SHARE = 16.0, 1.0 / 128.0
 
 
 class ScaleSentinel:
@@ -51,16 +57,19 @@ class ScaleSentinel:
                 return
 
 
-def factors(nodes: Iterable[Any]) -> Iterator[torch.Tensor]:
-    """The single numbers by which the roots of a backward were multiplied, the last one first."""
-    ahead, seen = list(nodes), 0
+def factors(nodes: Iterable[Any], *, of_all: bool = False) -> Iterator[torch.Tensor]:
+    """The single numbers by which the roots of a backward were multiplied, the last one first.
+
+    With ``of_all`` only those that multiply the whole root, and no summand alone.
+    """
+    ahead, seen, through = list(nodes), 0, _WHOLE if of_all else _LINEAR
     while ahead and seen < _FAR:
         node = ahead.pop(0)
         seen += 1
         name = underscored.node_name(node)
         if name == "MulBackward0":
             yield from (saved for _, saved, _ in underscored.raw_saved(node) if _is_number(saved))
-        if name in _LINEAR:
+        if name in through:
             ahead += [following for following, _ in node.next_functions if following is not None]
 
 
@@ -76,3 +85,10 @@ def is_scale(factor: torch.Tensor, scale: torch.Tensor, value: float) -> bool:
     if factor.device == scale.device and factor.data_ptr() == scale.data_ptr():
         return True
     return value >= _SMALLEST and factor.is_cpu and float(factor.detach().reshape(()).item()) == value
+
+
+def may_hold_scale(factor: torch.Tensor, value: float) -> bool:
+    """Whether a factor is so large that a loss scale of ``value`` may be a part of it: ``loss * (scale / n)``."""
+    if not factor.is_cpu:
+        return False
+    return abs(float(factor.detach().reshape(()).item())) >= max(value * _SMALLEST_SHARE, _SMALLEST_PART)

@@ -16,7 +16,7 @@ from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, OpenScalerStep
 from graddebug.capture.optimizers import Entry, Optimizers
 from graddebug.capture.readback import Numbers, known
-from graddebug.capture.scaled_roots import ScaleSentinel, factors, is_scale
+from graddebug.capture.scaled_roots import ScaleSentinel, factors, is_scale, may_hold_scale
 from graddebug.capture.sites import free_name, name_of_callee
 from graddebug.records import ScalerSeen, ScalerStep, ScalerUpdate, Unscaled
 
@@ -137,10 +137,7 @@ class Scalers:
     def by_hand(self, nodes: Iterable[Any], gradients: Iterable[Any]) -> dict[int, Numbers]:
         """The scalers whose scale a backward's roots were multiplied by, or begin with, as far as is seen."""
         found: dict[int, Numbers] = {}
-        live = [(entry, scaler) for entry in self._entries.values() if (scaler := entry.ref()) is not None]
-        scales = [
-            (entry, scale) for entry, scaler in live if (scale := underscored.scale_of(scaler)) is not None
-        ]
+        scales = list(self._scales())
         if scales:
             numbers = [g for g in gradients if isinstance(g, torch.Tensor) and g.numel() == 1]
             for factor in (*numbers, *factors(nodes)):
@@ -150,6 +147,11 @@ class Scalers:
                     if is_scale(factor, scale, float(entry.scale.values[0]))
                 }
         return found
+
+    def may_be_by_hand(self, nodes: Iterable[Any]) -> bool:
+        """Whether the program multiplied a backward's roots by what may be a scale and something else in one."""
+        scales = [float(entry.scale.values[0]) for entry, _ in self._scales()]
+        return bool(scales) and any(may_hold_scale(one, min(scales)) for one in factors(nodes, of_all=True))
 
     def _scales(self) -> Iterator[tuple[ScalerEntry, torch.Tensor]]:
         for entry in list(self._entries.values()):
@@ -299,7 +301,7 @@ class Scalers:
     ) -> None:
         """A call is about to end with an error of the scaler's: say which, and of what parameters."""
         context, entry = self._context, self._entry(scaler)
-        owner = self._optimizers.identify(optimizer) if optimizer is not None else None
+        owner = self._optimizers.identify(optimizer, learn=True) if optimizer is not None else None
         concerned = owner is not None if optimizer is not None else entry.used
         if not entry.enabled or not (concerned or context.watches_everything):
             return

@@ -30,8 +30,8 @@ def largest_scale(half: HalfMeasured) -> float | None:
 def no_scale_helps(event: Nonfinite | None, loss: float | None) -> bool:
     """Whether the bad numbers would be there at any loss scale.
 
-    The loss is one itself, or they were born before the backward, or in it where numbers are not half: there
-    no scale in use comes near the end of the range.
+    The loss is one itself, or they were born before the backward, or in it where numbers are not half (there
+    no scale in use comes near the end of the range), or where the forward has kept NaN or inf.
     """
     if loss is not None and not math.isfinite(loss):
         return True
@@ -39,7 +39,8 @@ def no_scale_helps(event: Nonfinite | None, loss: float | None) -> bool:
     if origin is None:
         return False
     if origin.born == "backward":
-        return origin.dtype in ("float32", "float64")
+        kept = any(operand.nan or operand.inf for operand in origin.operands)
+        return kept or origin.dtype in ("float32", "float64")
     return origin.born in ("forward", "data", "weights")
 
 

@@ -60,6 +60,19 @@ def test_an_error_is_told_once() -> None:
     assert seen.names(event.params) == ["1.weight", "1.bias"]
 
 
+def test_an_optimizer_first_seen_in_the_error_is_read() -> None:
+    """No backward has reached anything of it, which is why torch raises."""
+    model, other = nn.Linear(4, 1), nn.Linear(4, 1)
+    first, second = (torch.optim.SGD(one.parameters(), lr=0.1) for one in (model, other))
+    scaler = torch.amp.GradScaler("cpu")
+    with observe() as seen:
+        scaler.scale(model(torch.ones(2, 4)).sum()).backward()
+        with pytest.raises(AssertionError, match="No inf checks"):
+            scaler.step(second)
+        scaler.step(first)
+    assert len(seen.of(ErrorRaised)[0].params) == 2
+
+
 def test_an_error_of_the_program_is_not_explained() -> None:
     """Only what the scaler itself raises is."""
 

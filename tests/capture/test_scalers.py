@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from graddebug.ledger.scaling import is_scaled
 from graddebug.records import (
     Backward,
     GradientsEdited,
@@ -161,6 +162,26 @@ def test_a_root_that_is_not_scaled() -> None:
         scaler.scale(loss_of(model))
         (loss_of(model) * 100.0).backward()
     assert (seen.of(Backward)[0].scalers, seen.of(Backward)[0].scale) == ((), None)
+
+
+@pytest.mark.parametrize("factor", [1024.0 / 4, 1024.0 * 0.3])
+def test_a_scale_and_a_weight_in_one_number(factor: float) -> None:
+    """``loss * (scale / n)`` is not known to be scaled, and not known to be unscaled."""
+    model, optimizer, scaler = parts()
+    with observe(model, optimizer) as seen:
+        scaler.scale(torch.ones(()))
+        (loss_of(model) * factor).backward()
+    assert is_scaled(seen.of(Backward)[0]) is None
+
+
+@pytest.mark.parametrize("root", [lambda loss: loss * 3.0, lambda loss: loss + loss * 500.0])
+def test_a_weight_is_no_scale(root: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Neither a small factor nor that of one summand."""
+    model, optimizer, scaler = parts()
+    with observe(model, optimizer) as seen:
+        scaler.scale(torch.ones(()))
+        root(loss_of(model)).backward()
+    assert is_scaled(seen.of(Backward)[0]) is False
 
 
 def test_a_scaled_gradient_taken_without_writing_it() -> None:

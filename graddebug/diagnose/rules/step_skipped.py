@@ -129,6 +129,6 @@ def _message(event: ScalerStep, steps: _Steps, name: str) -> str:
 def _fix(event: ScalerStep, steps: _Steps, *, hopeless: bool) -> str:
     if hopeless:
         return "Mend the line where the first NaN or inf is born; lowering the scale changes nothing."
-    if steps.skipped > 1 and steps.taken == 0:
+    if steps.skipped > 1 and steps.taken == 0 and event.scale >= 2:
         return f"Nothing; to begin without skips, `GradScaler(init_scale={literal(event.scale / 2)})`."
     return "Nothing, as long as it is rare: the scaler has lowered its scale and goes on."

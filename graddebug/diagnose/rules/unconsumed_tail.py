@@ -5,7 +5,7 @@ from __future__ import annotations
 from graddebug.diagnose.causes import moved_since, only_clears, stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
-from graddebug.ledger import Contribution, Ledger, OptimizerLife
+from graddebug.ledger import Contribution, Ledger, Life, OptimizerLife
 from graddebug.records import RunEnd, Severity
 
 
@@ -47,7 +47,7 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
         for cohort in ledger.cohorts.of(optimizer.owned)
         if not cohort.life.tainted and not stands_idle(cohort, ledger)
         if optimizer.steps or not moved_since(cohort.life)  # a step that we cannot see: a compiled one
-        if (parts := [p for p in cohort.life.fresh if _meant_for(p, optimizer, ledger)])
+        if (parts := [p for p in cohort.life.fresh if _left_over(p, cohort.life, optimizer, ledger)])
     ]
     if not cohorts:
         return None
@@ -70,6 +70,11 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
         evidence={"pending_backwards": count, "steps": optimizer.steps},
         topic=name,
     )
+
+
+def _left_over(part: Contribution, life: Life, optimizer: OptimizerLife, ledger: Ledger) -> bool:
+    """Whether a good part waits for that optimizer; what a scaler's skipped step came to does not."""
+    return part.at > life.skipped_at and _meant_for(part, optimizer, ledger)
 
 
 def _meant_for(part: Contribution, optimizer: OptimizerLife, ledger: Ledger) -> bool:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from graddebug.records import Origin
+from graddebug.records import Operand, Origin
 from tests.diagnose.scaled import BIRTH, Scaled, log_of_zero, overflow
 from tests.diagnose.story import Lines, Tell
 
@@ -66,6 +66,18 @@ def test_born_backward_in_float32(tell: Tell) -> None:
     for _ in range(5):
         scaled.window(
             bad=True, origin=Origin(born="backward", op="SqrtBackward0", site=BIRTH, dtype="float32", inf=1)
+        )
+    assert scaled.story.found("GD409").evidence["no_scale_helps"] == 5
+
+
+def test_born_backward_of_what_the_forward_kept(tell: Tell) -> None:
+    """An inf in the data that a saturated activation hides: 0 times inf at any scale, also in half."""
+    kept = Operand(name="mat1", dtype="float16", inf=1, numel=8)
+    scaled = Scaled(tell())
+    for _ in range(5):
+        scaled.window(
+            bad=True,
+            origin=Origin(born="backward", op="MmBackward0", dtype="float16", nan=1, operands=(kept,)),
         )
     assert scaled.story.found("GD409").evidence["no_scale_helps"] == 5
 

@@ -75,3 +75,11 @@ def test_two_optimizers_on_one_line_are_two_findings() -> None:
     for optimizer in (0, 1, 1):
         story.tell(ScalerStep, at=44, scaler=0, optimizer=optimizer, skipped=True, scale=8.0)
     assert [(f.rule, f.count) for f in story.findings] == [("GD414", 1), ("GD414", 2)]
+
+
+def test_no_scale_below_one_is_named(tell: Tell) -> None:
+    """When the scale has come so far, it was not the scale."""
+    scaled = Scaled(tell(), scale=2.0)
+    for _ in range(3):
+        scaled.window(bad=True)
+    assert "init_scale" not in scaled.story.found("GD414").fix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.records import Severity
+from tests.diagnose.scaled import Scaled
 from tests.diagnose.story import Lines, Story, Tell
 
 
@@ -33,6 +34,16 @@ def test_an_optimizer_that_never_stepped_is_said(tell: Tell) -> None:
     story.backward()
     story.end()
     assert story.found("GD109").message.endswith("no step used them. `optimizer` has never stepped.")
+
+
+def test_a_step_that_the_scaler_skipped_is_no_tail(tell: Tell) -> None:
+    """The last step found inf in one gradient: the others are not waiting for another step."""
+    scaled = Scaled(tell())
+    scaled.window()
+    params = scaled.story.set(None)
+    scaled.window(bad=True, nonfinite=params[:1])
+    scaled.story.end()
+    assert "GD109" not in {finding.rule for finding in scaled.story.findings}
 
 
 def test_a_step_that_cannot_be_seen_is_none_that_is_missing(tell: Tell) -> None:
