@@ -5,7 +5,7 @@ from __future__ import annotations
 from graddebug.diagnose.causes import moved_since, only_clears, stands_idle
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
-from graddebug.ledger import Contribution, Ledger, OptimizerLife
+from graddebug.ledger import Contribution, Ledger, Life, OptimizerLife
 from graddebug.records import RunEnd, Severity
 
 
@@ -47,7 +47,7 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
         for cohort in ledger.cohorts.of(optimizer.owned)
         if not cohort.life.tainted and not stands_idle(cohort, ledger)
         if optimizer.steps or not moved_since(cohort.life)  # a step that we cannot see: a compiled one
-        if (parts := [p for p in cohort.life.fresh if _meant_for(p, optimizer, ledger)])
+        if (parts := [p for p in _unmet(cohort.life) if _meant_for(p, optimizer, ledger)])
     ]
     if not cohorts:
         return None
@@ -70,6 +70,11 @@ def _pending(optimizer: OptimizerLife, event: RunEnd, ledger: Ledger) -> Claim |
         evidence={"pending_backwards": count, "steps": optimizer.steps},
         topic=name,
     )
+
+
+def _unmet(life: Life) -> list[Contribution]:
+    """What was written since the last step that a scaler skipped: the step met the rest."""
+    return [part for part in life.fresh if part.at > life.skipped_at]
 
 
 def _meant_for(part: Contribution, optimizer: OptimizerLife, ledger: Ledger) -> bool:
