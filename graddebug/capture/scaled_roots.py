@@ -88,7 +88,7 @@ def is_scale(factor: torch.Tensor, scale: torch.Tensor, value: float) -> bool:
 
 
 def may_hold_scale(factor: torch.Tensor, value: float) -> bool:
-    """Whether a factor is so large that a loss scale of ``value`` may be a part of it: ``loss * (scale / n)``."""
+    """Whether a factor is so large that a loss scale of ``value`` may be in it: ``loss * (scale / n)``."""
     if not factor.is_cpu:
         return False
     return abs(float(factor.detach().reshape(()).item())) >= max(value * _SMALLEST_SHARE, _SMALLEST_PART)

@@ -1,4 +1,4 @@
-"""GD510 GD504: the sigmoid is at 0 or 1 exactly, and the loss has no slope there."""
+"""GD510: the sigmoid is at 0 or 1 exactly, and the loss has no slope there."""
 
 import torch
 from torch import nn
