@@ -149,7 +149,7 @@ class Scalers:
         return found
 
     def may_be_by_hand(self, nodes: Iterable[Any]) -> bool:
-        """Whether the program multiplied a backward's roots by what may be a scale and something else in one."""
+        """Whether the program multiplied a backward's roots by what may be a scale and more in one."""
         scales = [float(entry.scale.values[0]) for entry, _ in self._scales()]
         return bool(scales) and any(may_hold_scale(one, min(scales)) for one in factors(nodes, of_all=True))
 

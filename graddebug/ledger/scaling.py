@@ -22,7 +22,7 @@ _REMEMBERED = 4
 
 
 def is_scaled(event: Backward) -> bool | None:
-    """Whether what a backward wrote carries a loss scale; None where it began with a number of the program's."""
+    """Whether what a backward wrote carries a loss scale; None if it began with a number of the program's."""
     if event.scalers:
         return event.scale != 1.0
     return None if event.seeded else False
