@@ -145,6 +145,7 @@ class Run:
             capture.finish(reason, detail)
         finally:
             close_taps(capture)
+            capture.release()
             self._recorder.close(reason)
 
     @contextmanager

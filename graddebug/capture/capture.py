@@ -356,6 +356,18 @@ class Capture:
         context.journal.note(RunEnd, None, reason=reason, detail=detail)
         context.journal.flush()
 
+    def release(self) -> None:
+        """Hold nothing of the user's from now on, not even weakly: we are told of nothing any more.
+
+        Torch refuses to swap a tensor that is held so, and Python 3.11 can crash if weak references to an
+        object are collected as garbage while that object dies.
+        """
+        self.off = True
+        with self.lock:
+            held = (self._context.table, self._context.state, self._forwards, self._scalers, self._optimizers)
+            for one in held:
+                one.release()
+
     def dismiss(self) -> None:
         """Leave nothing of ours on graphs that are still alive."""
         self._forwards.dismiss()

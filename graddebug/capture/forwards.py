@@ -290,6 +290,11 @@ class Forwards:
         for sentinel in list(self._sentinels):
             sentinel.dismiss()
 
+    def release(self) -> None:
+        """Hold no module, not even weakly."""
+        for held in (self._ignored, self._used, self._told, self._subtrees):
+            held.clear()
+
 
 def _graph_nodes(output: object) -> list[Any]:
     nodes: dict[Any, None] = {}

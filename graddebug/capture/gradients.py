@@ -242,6 +242,10 @@ class GradientState:
             parameter = self._table.refs[i]()
             self._refs[i], self._versions[i] = _state_of(None if parameter is None else _grad_of(parameter))
 
+    def release(self) -> None:
+        """Hold no gradient, not even weakly."""
+        self._refs[:] = [_ABSENT] * len(self._refs)
+
     def let_go(self, tensor: torch.Tensor) -> list[int]:
         """Hold a gradient not even weakly, until `take_back`; whose it is."""
         if not weakref.getweakrefcount(tensor):

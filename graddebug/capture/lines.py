@@ -3,14 +3,18 @@
 A `TorchFunctionMode` is told of calls in the thread that opened it. It lies on torch's stack only where
 something is to be noted (`LineMode.open`), because torch chooses slower, differently rounding kernels of
 a few modules while any mode is there, and because each call then costs a microsecond.
+
+While a mode is told of a call, torch has it off the stack, and afterwards puts it back whatever happened
+(2.1 to 2.13).
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from types import MethodWrapperType
+from types import FrameType, MethodWrapperType
 from typing import Any
 
 import torch
@@ -40,16 +44,17 @@ class LineMode(TorchFunctionMode):
         super().__init__()
         self.sinks: tuple[OpCall, ...] = ()
         self._thread = threading.get_ident()
-        self._paused_by: object = None
-        self._paused_at = 0
         #: Calls of ours under way: torch has taken the mode off its stack for them and will put it back.
         self._inside = 0
+        self._closed = False
+        self._paused_by: object = None
+        self._paused_at = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Call, and tell of it: a function that dynamo traces must not be looked at."""
-        if _is_compiling() or type(func) is _ATTRIBUTE or not self.sinks:
+        if _is_compiling() or type(func) is _ATTRIBUTE:
             return func(*args, **kwargs) if kwargs else func(*args)
         begin = _number()
         self._inside += 1
@@ -57,6 +62,8 @@ class LineMode(TorchFunctionMode):
             result = func(*args, **kwargs) if kwargs else func(*args)
         finally:
             self._inside -= 1
+            if self._closed and not self._inside:
+                self._leave_soon()
         end = _number()
         if end != begin:
             for sink in self.sinks:
@@ -72,18 +79,39 @@ class LineMode(TorchFunctionMode):
     def open(self, sinks: tuple[OpCall, ...]) -> None:
         """From now on tell these; nobody: leave torch's stack."""
         self.sinks = sinks
-        if self._elsewhere() or self._inside:
+        if self._elsewhere():
             return  # each thread has a stack of its own
         self._paused_by = None
-        if bool(sinks) is not underscored.has_function_mode(self):
+        if not self._inside and bool(sinks) is not underscored.has_function_mode(self):
             if sinks:
-                underscored.push_function_mode(self)
+                underscored.insert_function_mode(self)
             else:
                 underscored.remove_function_mode(self)
 
+    def close(self) -> None:
+        """Tell nobody ever again.
+
+        In another thread than ours, or inside a call that we are told of (a hook of its backward), we
+        cannot leave the stack now: we do with the end of that call, or of the thread's next one.
+        """
+        self._closed = True
+        self.open(())
+
+    def _leave_soon(self) -> None:
+        """Leave the stack as soon as torch has put us back, which it does right after this call."""
+        if sys.getprofile() is not None:
+            return  # the user's profiler: with a later call
+
+        def after(_frame: FrameType, _event: str, _arg: object) -> None:
+            if underscored.has_function_mode(self):
+                sys.setprofile(None)
+                underscored.remove_function_mode(self)
+
+        sys.setprofile(after)
+
     def pause(self, module: nn.Module) -> None:
         """Step aside for a module that would choose another kernel."""
-        if module.training or self._elsewhere() or self._paused_by is not None:
+        if not _chooses(module) or self._elsewhere() or self._paused_by is not None:
             return
         if underscored.has_function_mode(self):
             underscored.remove_function_mode(self)
@@ -98,5 +126,11 @@ class LineMode(TorchFunctionMode):
             return None
         self._paused_by = None
         if self.sinks:
-            underscored.push_function_mode(self)
+            underscored.insert_function_mode(self)
         return self._paused_at
+
+
+def _chooses(module: nn.Module) -> bool:
+    """Whether it is in eval mode, or asks its first layer, which is (torch 2.0 to 2.13)."""
+    layers = getattr(module, "layers", None)
+    return not module.training or (isinstance(layers, nn.ModuleList) and not all(x.training for x in layers))

@@ -54,12 +54,18 @@ def elements_of(tensor: torch.Tensor) -> Elements:
 
 
 def is_readable(thing: object) -> bool:
-    """Whether it is a tensor of floating-point numbers whose values can be looked at."""
+    """Whether it is a tensor of floating-point numbers whose values can be looked at.
+
+    Of tensors that answer for their operators themselves only sharded ones: we read their local part.
+    None while ``torch.jit.trace`` records what is called: it would record our reading, too.
+    """
     return (
         isinstance(thing, torch.Tensor)
         and (thing.is_floating_point() or thing.is_complex())
         and not thing.is_meta
+        and not torch.jit.is_tracing()
         and not underscored.is_wrapped(thing)
+        and (not underscored.has_own_operators(thing) or hasattr(thing, "_local_tensor"))
     )
 
 

@@ -144,6 +144,10 @@ class Optimizers:
         self._entries[key] = entry
         return entry
 
+    def release(self) -> None:
+        """Hold no optimizer, not even weakly."""
+        self._entries.clear()
+
     def learn_ownership(self, reached: Sequence[torch.Tensor]) -> None:
         """Read the groups of new or changed optimizers, before a backward that reaches these leaves.
 

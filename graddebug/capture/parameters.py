@@ -76,6 +76,11 @@ class ModuleMap(Generic[_V]):
         self._values.pop(key, None)
         self._refs.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget all modules."""
+        self._values.clear()
+        self._refs.clear()
+
     def __len__(self) -> int:
         return len(self._values)
 
@@ -229,6 +234,15 @@ class ParameterTable:
         index = self.index(parameter)
         if index is not None:
             self.refs[index] = self._ref(parameter)
+
+    def release(self) -> None:
+        """Hold nothing of the user's, not even weakly."""
+        self._index.clear()
+        self.refs[:] = [_no_parameter] * len(self.refs)
+        self.roots.clear()
+        self.strays.clear()
+        self.module_path.clear()
+        self.module_params.clear()
 
     # --- parameters nobody registered ---------------------------------------------------------
 

@@ -165,6 +165,11 @@ class Scalers:
         for sentinel in list(self._sentinels):
             sentinel.handle.remove()
 
+    def release(self) -> None:
+        """Hold no scaler, not even weakly."""
+        self._entries.clear()
+        self._given.clear()
+
     # --- unscaling ------------------------------------------------------------------------------
 
     def before_unscale(self, scaler: GradScaler, optimizer: torch.optim.Optimizer) -> UnscaleCall | None:

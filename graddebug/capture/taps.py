@@ -68,7 +68,7 @@ class _Taps:
         for capture in self.listeners.captures:
             capture.off = True
         self.listeners.captures = ()
-        self.note_lines()
+        self.lines.close()
         self.hooks.restore()
 
 
@@ -96,8 +96,10 @@ def close_taps(capture: Capture) -> None:
     with _taps.lock:
         listeners = _taps.listeners
         listeners.captures = tuple(one for one in listeners.captures if one is not capture)
-        _taps.note_lines()
-        if not listeners.captures:
+        if listeners.captures:
+            _taps.note_lines()
+        else:
+            _taps.lines.close()
             _taps.hooks.restore()
 
 

@@ -187,7 +187,7 @@ def is_initial_step(scheduler: torch.optim.lr_scheduler.LRScheduler) -> bool:
 
 def accumulate_grad_type() -> type:
     """The Python type of ``AccumulateGrad`` nodes, which is published nowhere."""
-    with torch.enable_grad():
+    with unoverridden(), unobserved(), torch.enable_grad():
         leaf = torch.zeros((), requires_grad=True)
         return type((leaf * math.pi).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
 
@@ -204,21 +204,28 @@ def has_function_mode(mode: Any) -> bool:
     return any(one is mode for one in _function_modes())
 
 
-def push_function_mode(mode: Any) -> None:
-    """Put a mode on top of this thread's stack."""
-    torch._C._push_on_torch_function_stack(mode)
+def insert_function_mode(mode: Any) -> None:
+    """Put a mode below all of the user's on this thread's stack.
+
+    A mode that is left takes off whatever lies on top, so ours must never lie there above one of the
+    user's. Only that of ``torch.set_default_device`` lies lower: it takes off what is at the bottom.
+    """
+    modes = _function_modes()
+    default_device = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    lowest = 1 if modes and modes[0] is default_device else 0
+    _restack([*modes[:lowest], mode, *modes[lowest:]])
 
 
 def remove_function_mode(mode: Any) -> None:
     """Take a mode off this thread's stack, wherever in it: modes of the user's may lie on top."""
-    above = []
+    _restack([one for one in _function_modes() if one is not mode])
+
+
+def _restack(modes: list[Any]) -> None:
     while torch._C._len_torch_function_stack():
-        top = torch._C._pop_torch_function_stack()
-        if top is mode:
-            break
-        above.append(top)
-    for one in reversed(above):
-        torch._C._push_on_torch_function_stack(one)
+        torch._C._pop_torch_function_stack()
+    for mode in modes:
+        torch._C._push_on_torch_function_stack(mode)
 
 
 def anything_compiled() -> bool:
@@ -251,5 +258,11 @@ def _saved_numbers(kind: Any) -> tuple[str, ...]:
 
 
 def is_wrapped(tensor: torch.Tensor) -> bool:
-    """Whether a ``torch.func`` transform wraps the tensor: its values cannot be read."""
-    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+    """Whether ``torch.func`` or a batched ``autograd.grad`` wraps the tensor: its values cannot be read."""
+    functorch = torch._C._functorch
+    return bool(functorch.is_functorch_wrapped_tensor(tensor) or functorch.is_legacy_batchedtensor(tensor))
+
+
+def has_own_operators(tensor: torch.Tensor) -> bool:
+    """Whether the user's subclass is told of every operator called on the tensor, and answers for it."""
+    return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
