@@ -56,6 +56,8 @@ class Fates:
         self._pending: dict[int, _Pending] = {}
         #: Cleared since the newest backward, and owned by nobody: an update by hand is seen late.
         self._cleared: list[_Pending] = []
+        #: Losses that no backward was called on; an exception may be why.
+        self._unused: list[_Pending] = []
         self._following: set[int] = set()  # got bad gradients from spoiled weights since they last moved
         self._waiting: dict[int, OptimizerStep] = {}
         self._in_a_row: dict[Key, int] = {}
@@ -74,7 +76,14 @@ class Fates:
     def fold(self, event: Event) -> Settled:
         """Take in the next event; what was settled by it, most often nothing."""
         fold = self._folds.get(type(event))
-        return fold(event) if fold is not None else ()
+        told = self._nobody_used(event) if self._unused else ()
+        return (*told, *fold(event)) if fold is not None else told
+
+    def _nobody_used(self, event: Event) -> Settled:
+        if isinstance(event, RunEnd) and event.reason == "exception":
+            return ()
+        unused, self._unused = self._unused, []
+        return tuple(self._told(pending, "unused", event) for pending in unused)
 
     # --- bad gradients appear ---------------------------------------------------------------
 
@@ -88,6 +97,9 @@ class Fates:
     def _nonfinite(self, event: Nonfinite) -> Settled:
         backward = self._backwards.get(event.backward)
         pending = _Pending(event, backward, set(event.params))
+        if event.backward < 0:
+            self._unused += [] if self._spoiled else [pending]
+            return ()
         if self._is_consequence(pending):
             self._spoiled.update(event.params)  # a step that applies them does nothing new
             self._following.update(event.params)
@@ -213,7 +225,8 @@ class Fates:
         fate: Fate = "aborted" if event.reason == "exception" else "left"
         cleared = tuple(self._settle(pending, "cleared", event) for pending in self._cleared)
         left = tuple(self._settle(pending, fate, event) for pending in list(self._pending.values()))
-        return (*cleared, *left)
+        unused = tuple(self._told(pending, "aborted", event) for pending in self._unused)
+        return (*cleared, *left, *unused)
 
     # --- settled ----------------------------------------------------------------------------
 
