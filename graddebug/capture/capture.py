@@ -154,10 +154,11 @@ class Capture:
         self._tell_unused(self._context.measuring.step_over())
 
     def _tell_unused(self, unused: tuple[Unused, ...]) -> None:
-        """Of losses that no backward was called on."""
+        """Of losses that no backward was called on, or of what an exception came of (step -1: the newest)."""
         for origin, step in unused:
             told = {"origins": (origin,), "captured": True, "torch": torch.__version__}
-            self._context.journal.note(Nonfinite, None, backward=-1, made_in=step, **told)
+            made_in = None if step < 0 else step
+            self._context.journal.note(Nonfinite, None, backward=-1, made_in=made_in, **told)
 
     def _fail(self, error: Exception) -> None:
         """End the capture because of an error of our own."""
@@ -242,6 +243,7 @@ class Capture:
         """``optimizer.step()`` returned."""
         self._optimizers.after_step(optimizer)
         if not self._context.steps:
+            self._context.measuring.ops.unused.stepped()
             self._context.measuring.plan()  # whether lines of the next forward are noted is decided here
 
     @guarded
@@ -359,13 +361,13 @@ class Capture:
             context.weights_outside()
             context.outside(None)
         unused = context.measuring.ops.unused
-        newest, step = unused.newest, unused.step
+        newest = unused.newest
         if context.journal.happened:
             self._clock.end()
         if reason != "exception":
             self._tell_unused(unused.left())
         elif newest is not None:  # what was computed last may be why it raised
-            self._tell_unused(((newest, step),))
+            self._tell_unused(((newest, -1),))
         context.journal.note(RunEnd, None, reason=reason, detail=detail)
         context.journal.flush()
 

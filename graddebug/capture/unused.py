@@ -39,8 +39,8 @@ class UnusedLosses:
         self._origins = origins
         self._losses: list[_Loss] = []
         self._kept_from = 0
-        #: The step in progress.
-        self.step = 0
+        self._step = 0
+        self._stepped = False
         #: Where the result of the newest call went bad, None if that was finite.
         self.newest: Origin | None = None
 
@@ -53,7 +53,12 @@ class UnusedLosses:
         if first is not None and any(operand.inf for operand in first.operands):
             first = next((origin for origin in found if origin.born != "data"), first)
         if first is not None:
-            self._losses.append(_Loss(underscored.node_sequence_number(loss.grad_fn), first, self.step))
+            step = self._step + self._stepped
+            self._losses.append(_Loss(underscored.node_sequence_number(loss.grad_fn), first, step))
+
+    def stepped(self) -> None:
+        """An optimizer stepped: a forward after that is most often the next step's."""
+        self._stepped = True
 
     def used(self, numbers: Collection[int]) -> None:
         """A backward runs through the nodes with these numbers."""
@@ -68,7 +73,8 @@ class UnusedLosses:
 
     def forget_old(self) -> tuple[Unused, ...]:
         """The step is over: what the one before it left unused will not be used any more."""
-        self.step += 1
+        self._step += 1
+        self._stepped = False
         old, self._losses = self._losses[: self._kept_from], self._losses[self._kept_from :]
         self._kept_from = len(self._losses)
         return _distinct(old)
