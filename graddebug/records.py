@@ -657,6 +657,8 @@ class Nonfinite(Event):
     with operands is the first op of which something saved was not finite; one or two without are the
     nodes at or between which (from the loss on) it was born; more are several such places. ``loss`` is the
     root's value without the loss scale, ``scale`` that (None: not scaled), ``torch`` its version.
+
+    ``backward`` is -1 where no backward was called on what the forward of step ``made_in`` had made.
     """
 
     kind: ClassVar[str] = "nonfinite"
@@ -670,6 +672,7 @@ class Nonfinite(Event):
     loss: float | None = None
     scale: float | None = None
     torch: str = ""
+    made_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,10 +33,11 @@ from graddebug.capture.scalers import GradScaler, ScalerEntry, Scalers, StepCall
 from graddebug.capture.schedulers import Schedulers
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
+from graddebug.capture.unused import Unused
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
 from graddebug.graph import BackwardGraph
-from graddebug.records import HalfReduction, NotObservable, RunEnd
+from graddebug.records import HalfReduction, Nonfinite, NotObservable, RunEnd
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -150,7 +151,14 @@ class Capture:
     def _forget_old(self) -> None:
         """A step is over."""
         self._context.intervals.forget_old()
-        self._context.measuring.step_over()
+        self._tell_unused(self._context.measuring.step_over())
+
+    def _tell_unused(self, unused: tuple[Unused, ...]) -> None:
+        """Of losses that no backward was called on, or of what an exception came of (step -1: the newest)."""
+        for origin, step in unused:
+            told = {"origins": (origin,), "captured": True, "torch": torch.__version__}
+            made_in = None if step < 0 else step
+            self._context.journal.note(Nonfinite, None, backward=-1, made_in=made_in, **told)
 
     def _fail(self, error: Exception) -> None:
         """End the capture because of an error of our own."""
@@ -235,6 +243,7 @@ class Capture:
         """``optimizer.step()`` returned."""
         self._optimizers.after_step(optimizer)
         if not self._context.steps:
+            self._context.measuring.ops.unused.stepped()
             self._context.measuring.plan()  # whether lines of the next forward are noted is decided here
 
     @guarded
@@ -351,8 +360,14 @@ class Capture:
         if not context.backwards:
             context.weights_outside()
             context.outside(None)
+        unused = context.measuring.ops.unused
+        newest = unused.newest
         if context.journal.happened:
             self._clock.end()
+        if reason != "exception":
+            self._tell_unused(unused.left())
+        elif newest is not None:  # what was computed last may be why it raised
+            self._tell_unused(((newest, -1),))
         context.journal.note(RunEnd, None, reason=reason, detail=detail)
         context.journal.flush()
 

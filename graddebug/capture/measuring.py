@@ -20,6 +20,7 @@ from graddebug.capture.operands import IndexOf, is_readable
 from graddebug.capture.ops import Ops
 from graddebug.capture.outputs import ModuleOutputs
 from graddebug.capture.sites import Sites
+from graddebug.capture.unused import Unused
 
 NodesMode = Literal["auto", "always", "off"]
 
@@ -76,14 +77,16 @@ class Measuring:
             elapsed = time.perf_counter() - self._began
             self.on = self._after > 0 or self._spent <= ALLOWANCE + BUDGET * elapsed
 
-    def step_over(self) -> None:
-        """The step ended, and what its forward has made is history."""
+    def step_over(self) -> tuple[Unused, ...]:
+        """The step ended, and what its forward has made is history: the origins of what nobody used."""
+        unused = self.ops.unused.forget_old()
         self.ops.forget_old(trouble=self.trouble)
         self._after = max(0, self._after - 1)
         self.trouble = False
         if not self._planned:  # what the next forward went by holds for its backward
             self.plan()
         self._planned = False
+        return unused
 
     def alarm(self) -> None:
         """Something is wrong: measure the next steps."""

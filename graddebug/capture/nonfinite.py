@@ -109,6 +109,8 @@ class Nonfinites:
 
     def begin(self, seen: Walk, key: int, graph: str | None, loss: float | None) -> Watched:
         """A backward is about to run; ``loss`` is its value if that is known without waiting."""
+        if self._measuring.ops.unused.waiting:
+            self._measuring.ops.unused.used({underscored.node_sequence_number(node) for node in seen.nodes})
         watched = Watched(seen.structure, graph, self._measuring.backward(seen, key))
         if loss is not None and not math.isfinite(loss):
             watched.lost = True

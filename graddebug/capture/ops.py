@@ -29,6 +29,7 @@ from graddebug.capture.operands import (
     saved_operands,
 )
 from graddebug.capture.sites import Sites, of_function
+from graddebug.capture.unused import UnusedLosses
 from graddebug.records import Origin, Site
 
 #: Non-finite results looked at in one step: what follows the first few only hands on.
@@ -79,6 +80,7 @@ class Ops:
         self._on_purpose: set[Site | None] = set()
         #: Norms of what the last call returned, by identity and version.
         self._norms: dict[tuple[int, int], float] = {}
+        self.unused = UnusedLosses(self.origins)
 
     def ran(
         self,
@@ -96,15 +98,27 @@ class Ops:
         self._ops.append(op)
         self._norms = {}
         name = getattr(function, "__name__", "")
-        if name in MOVES or len(self._bad) - self._kept_from[1] >= LOOKED_AT:
+        enough = len(self._bad) - self._kept_from[1] >= LOOKED_AT
+        if name in MOVES:
             return
+        self.unused.newest = None
         for tensor in result if isinstance(result, tuple | list) else (result,):
-            if not is_readable(tensor) or not (wait or on_host(tensor)):
+            if not is_readable(tensor) or not (wait or on_host(tensor)) or (enough and tensor.numel() != 1):
                 continue
             norm = self._norms[id(tensor), tensor._version] = norm_of(tensor)
             if not math.isfinite(norm) and not elements_of(tensor).finite:
-                self._look(op, name, tensor, [item for item in given(args, kwargs) if item[1] is not tensor])
+                if not enough:
+                    inputs = [item for item in given(args, kwargs) if item[1] is not tensor]
+                    self._look(op, name, tensor, inputs)
+                self._unused(op, tensor)
                 return
+
+    def _unused(self, op: _Op, result: torch.Tensor) -> None:
+        """It may be a loss that no backward will be called on."""
+        mine = self._bad[self._kept_from[1] :]
+        self.unused.newest = next((bad.origin for bad in mine if bad.origin and _is_news(bad)), None)
+        if result.numel() == 1 and result.grad_fn is not None and op.site not in self._on_purpose:
+            self.unused.made(result, nan=bool(result.isnan()))
 
     def norm_of(self, tensor: torch.Tensor) -> float:
         """The norm of a tensor on the CPU: not taken again for what a module returns of its last call."""
@@ -194,7 +208,7 @@ class Ops:
         """
         found = []
         for bad in self._bad:
-            if bad.origin is None or (not bad.nan and bad.origin.op in FILLS):
+            if bad.origin is None or not _is_news(bad):
                 continue
             number = max((n for n in range(bad.op.begin, bad.op.end) if n in numbers), default=None)
             if number is not None:
@@ -208,6 +222,11 @@ class Ops:
         ops, bad = self._kept_from
         del self._ops[:ops], self._bad[:bad]
         self._kept_from = (len(self._ops), len(self._bad))
+
+
+def _is_news(bad: BadOp) -> bool:
+    """Whether it is not inf that the program put there on purpose."""
+    return bad.nan or bad.origin is None or bad.origin.op not in FILLS
 
 
 def _first_bad_inside(last: Any, op: _Op) -> Any:

@@ -77,7 +77,7 @@ class AddedToNonfinite:
 #: How NaN or inf in gradients ended: a step applied them (``consumed``), a scaler skipped the step, the
 #: program cleared them, they were finite again when a step used them (``repaired``), no gradient had any,
 #: only the loss (``harmless``), or the run was over before, by an exception (``aborted``) or not (``left``).
-Fate = Literal["consumed", "skipped", "cleared", "repaired", "harmless", "aborted", "left"]
+Fate = Literal["consumed", "skipped", "cleared", "repaired", "harmless", "aborted", "left", "unused"]
 
 
 @dataclass(frozen=True, slots=True)

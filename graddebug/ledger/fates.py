@@ -39,6 +39,11 @@ class _Pending:
     open: set[int] = field(default_factory=set)
 
     @property
+    def inside_step(self) -> int | None:
+        """The step whose closure ran its backward."""
+        return None if self.backward is None else self.backward.inside_step
+
+    @property
     def by_hand(self) -> bool:
         """Whether ``autograd.grad`` returned them: the program puts them into ``.grad`` itself."""
         return self.backward is not None and not self.backward.accumulates
@@ -56,6 +61,11 @@ class Fates:
         self._pending: dict[int, _Pending] = {}
         #: Cleared since the newest backward, and owned by nobody: an update by hand is seen late.
         self._cleared: list[_Pending] = []
+        #: Cleared by the closure of a step that is still running: it has taken them in already.
+        self._taken: list[_Pending] = []
+        self._again: set[int] = set()
+        #: Losses that no backward was called on; an exception may be why.
+        self._unused: list[_Pending] = []
         self._following: set[int] = set()  # got bad gradients from spoiled weights since they last moved
         self._waiting: dict[int, OptimizerStep] = {}
         self._in_a_row: dict[Key, int] = {}
@@ -74,7 +84,14 @@ class Fates:
     def fold(self, event: Event) -> Settled:
         """Take in the next event; what was settled by it, most often nothing."""
         fold = self._folds.get(type(event))
-        return fold(event) if fold is not None else ()
+        told = self._nobody_used(event) if self._unused else ()
+        return (*told, *fold(event)) if fold is not None else told
+
+    def _nobody_used(self, event: Event) -> Settled:
+        if isinstance(event, RunEnd) and event.reason == "exception":
+            return ()
+        unused, self._unused = self._unused, []
+        return tuple(self._told(pending, "unused", event) for pending in unused)
 
     # --- bad gradients appear ---------------------------------------------------------------
 
@@ -88,6 +105,9 @@ class Fates:
     def _nonfinite(self, event: Nonfinite) -> Settled:
         backward = self._backwards.get(event.backward)
         pending = _Pending(event, backward, set(event.params))
+        if event.backward < 0:
+            self._unused += [] if self._spoiled else [pending]
+            return ()
         if self._is_consequence(pending):
             self._spoiled.update(event.params)  # a step that applies them does nothing new
             self._following.update(event.params)
@@ -104,6 +124,10 @@ class Fates:
 
     def _is_consequence(self, pending: _Pending) -> bool:
         """Whether it came from weights that an earlier step has spoiled."""
+        step = pending.inside_step
+        if step is not None and any(one.inside_step == step for one in self._taken):
+            self._again.add(step)  # a closure called anew, at weights that its step has moved with the first
+            return True
         if not self._spoiled:
             return False
         reached = () if pending.backward is None else (*pending.backward.reached, *pending.backward.written)
@@ -131,16 +155,28 @@ class Fates:
         begin = self._waiting.pop(event.begin, None)
         if event.skipped and begin is not None:
             return self._skip(event, begin.params)
+        taken = self._end_of_closures(event, begin)
         if event.failed or event.skipped:
-            return ()
-        settled: Settled = ()
+            return taken
+        settled = taken
         if begin is not None:
             bad = self._still_bad(event.ready) if begin.closure else begin.nonfinite
-            settled = self._consume(begin, event, bad, event.ready)
+            settled += self._consume(begin, event, bad, event.ready)
         if not settled:
             self._in_a_row.clear()
         self._spoiled.update(event.nonfinite_weights)
         return settled
+
+    def _end_of_closures(self, event: OptimizerStepEnd, begin: OptimizerStep | None) -> Settled:
+        """What a closure cleared was used if the next one met NaN again; a line search may back off."""
+        mine = [one for one in self._taken if one.inside_step == event.begin]
+        self._taken = [one for one in self._taken if one.inside_step != event.begin]
+        if event.begin not in self._again:
+            return tuple(self._told(one, "cleared", event) for one in mine)
+        self._again.discard(event.begin)
+        told = tuple(self._told(one, "consumed", event, step=begin) for one in mine)
+        self._spoiled.update(index for one in mine for index in one.event.params)
+        return told
 
     def _still_bad(self, ready: ParameterSet) -> ParameterSet:
         """Bad gradients that nothing has cleared: what a closure's step found is not told itself."""
@@ -188,6 +224,9 @@ class Fates:
         pending.open.difference_update(params)
         if not had or pending.open:
             return ()
+        if fate == "cleared" and pending.inside_step in self._waiting:
+            self._taken.append(self._pending.pop(pending.event.backward))
+            return ()
         if fate == "cleared" and not any(map(self._owned, pending.event.params)):
             self._cleared.append(self._pending.pop(pending.event.backward))
             return ()
@@ -213,7 +252,8 @@ class Fates:
         fate: Fate = "aborted" if event.reason == "exception" else "left"
         cleared = tuple(self._settle(pending, "cleared", event) for pending in self._cleared)
         left = tuple(self._settle(pending, fate, event) for pending in list(self._pending.values()))
-        return (*cleared, *left)
+        unused = tuple(self._told(pending, "aborted", event) for pending in self._unused)
+        return (*cleared, *left, *unused)
 
     # --- settled ----------------------------------------------------------------------------
 

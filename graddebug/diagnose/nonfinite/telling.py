@@ -114,7 +114,7 @@ def claim(birth: Birth, ledger: Ledger, *, message: str, fix: str) -> Claim:
     fact, origin = birth.fact, birth.origin
     backward = fact.backward
     return Claim(
-        step=fact.event.step,
+        step=step_of(fact),
         message=f"{message} {outcome(fact, ledger)}",
         fix=_ADJUSTS if birth.cured_by_scale and fact.fate == "skipped" else fix,
         roles=roles(
@@ -131,6 +131,11 @@ def claim(birth: Birth, ledger: Ledger, *, message: str, fix: str) -> Claim:
     )
 
 
+def step_of(fact: NonfiniteSettled) -> int:
+    """The step that made the bad numbers."""
+    return fact.event.step if fact.event.made_in is None else fact.event.made_in
+
+
 def severity(birth: Birth) -> Severity:
     """An error if weights were harmed, an exception ended the run, or step after step is lost to it."""
     fact = birth.fact
@@ -144,11 +149,14 @@ def outcome(fact: NonfiniteSettled, ledger: Ledger) -> str:
         return f"{_applied(fact.step, ledger)} {PARAMETERS}."
     if fact.fate == "aborted":
         said = fact.at.detail if isinstance(fact.at, RunEnd) else ""
+        if fact.backward is None:
+            return f"The run ended with an exception{f' ({said})' if said else ''} right after that."
         return f"The run ended with an exception{f' ({said})' if said else ''} before a step used it."
     ends = {
         "skipped": "The scaler skipped the step, so the weights are unharmed.",
         "cleared": "The gradients were cleared before a step used them.",
         "repaired": "The gradients were made finite again before the step.",
+        "unused": "No backward was called on what came of it, so the weights are unharmed.",
         "left": "No step has used these gradients.",
     }
     end = ends[fact.fate]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.nonfinite.reductions import RUNNING_STATISTICS
-from graddebug.diagnose.nonfinite.telling import Birth, births, called, claim
+from graddebug.diagnose.nonfinite.telling import Birth, births, called, claim, step_of
 from graddebug.diagnose.rule import Claim, Claims, Rule
 from graddebug.diagnose.wording import quoted, sentence
 from graddebug.ledger import Ledger, NonfiniteSettled
@@ -55,7 +55,7 @@ def _data(birth: Birth, ledger: Ledger) -> Claim:
         return claim(birth, ledger, message=words, fix=birth.why.fix)
     bad = next((one for one in birth.origin.operands if one.nan or one.inf), None)
     holds = _holds(bad) if bad is not None else f"{birth.share} are {birth.what}"
-    step = birth.fact.event.step
+    step = step_of(birth.fact)
     return claim(
         birth,
         ledger,

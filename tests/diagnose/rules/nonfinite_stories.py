@@ -39,7 +39,9 @@ def origin(**fields: Any) -> Origin:
 def bad_backward(story: Story, *origins: Origin, params: tuple[int, ...] = ALL, **fields: Any) -> None:
     """A backward that leaves NaN or inf in parameters, and where it was born."""
     scale = fields.get("scale")
-    order = story.backward(nonfinite=params, **({"scale": scale, "scalers": (0,)} if scale else {}))
+    inside = {key: fields.pop(key) for key in ("inside_step",) if key in fields}
+    scaled = {"scale": scale, "scalers": (0,)} if scale else {}
+    order = story.backward(nonfinite=params, **scaled, **inside)
     told: dict[str, Any] = {"captured": bool(origins), "loss": 1.5, "torch": TORCH} | fields
     story.tell(Nonfinite, backward=order, origins=origins, params=params, **told)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from graddebug.records import Origin, Severity
+from graddebug.records import Nonfinite, Origin, RunEnd, Severity
 from tests.diagnose.rules.nonfinite_stories import ALL, bad_backward, cleared, origin, zeros
-from tests.diagnose.story import Lines, Tell, site
+from tests.diagnose.story import Lines, Story, Tell, site
 
 LOG = origin(
     born="forward",
@@ -106,3 +107,30 @@ def test_running_statistics_are_no_data(tell: Tell) -> None:
     bad_backward(story, bad, **NAN_LOSS)
     story.step(nonfinite=ALL)
     assert "is a batch norm whose running statistics are not finite" in story.found("GD502").message
+
+
+def _unused(story: Story) -> None:
+    born = replace(origin(), born="forward", op="LogBackward0", nan=3, inf=0)
+    story.backward()
+    story.step()
+    story.tell(Nonfinite, backward=-1, made_in=1, origins=(born,), captured=True)
+
+
+def test_a_batch_without_a_backward_is_a_note(tell: Tell) -> None:
+    """The program looked at the loss, and went on."""
+    story = tell()
+    _unused(story)
+    story.backward()
+    found = story.found("GD502")
+    assert (found.severity, found.first_step) == (Severity.NOTE, 1)
+    assert found.message.endswith("No backward was called on what came of it, so the weights are unharmed.")
+
+
+def test_an_exception_right_after_it_is_an_error(tell: Tell) -> None:
+    """The program's assert, or a distribution that refuses NaN."""
+    story = tell()
+    _unused(story)
+    story.tell(RunEnd, reason="exception", detail="AssertionError: loss is NaN")
+    found = story.found("GD502")
+    assert found.severity is Severity.ERROR
+    assert found.message.endswith("an exception (AssertionError: loss is NaN) right after that.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graddebug.records import Origin, RunEnd
 from tests.diagnose.rules.nonfinite_stories import ALL, bad_backward, origin
-from tests.diagnose.story import Lines, Tell
+from tests.diagnose.story import Lines, Story, Tell
 
 
 def test_wording_where_parameters_narrow_it(tell: Tell, lines: Lines) -> None:
@@ -108,3 +108,29 @@ def test_weights_that_were_bad_before(tell: Tell) -> None:
     bad_backward(story, between=(Origin(born="weights", parameter=0, nan=2, numel=4),))
     story.step(nonfinite=ALL)
     assert "The weights of fc1.weight were NaN or inf already" in story.found("GD505").message
+
+
+def _closures(story: Story, *, bad: tuple[bool, ...]) -> None:
+    """One step that calls its closure several times, each of which clears and runs a backward."""
+    begin = story.enter(closure=True)
+    for wrong in bad:
+        story.clear("optimizer")
+        if wrong:
+            bad_backward(story, inside_step=begin)
+        else:
+            story.backward(inside_step=begin)
+    story.leave(begin)
+
+
+def test_closures_that_go_on_from_bad_gradients_are_one_finding(tell: Tell) -> None:
+    """L-BFGS clears what its step has taken in: those gradients were used, and the rest follows."""
+    story = tell()
+    _closures(story, bad=(False, True, True, True))
+    assert [(found.rule, found.count) for found in story.findings] == [("GD505", 1)]
+
+
+def test_a_line_search_that_backs_off_is_no_finding(tell: Tell) -> None:
+    """The closure met NaN at a point that was then given up."""
+    story = tell()
+    _closures(story, bad=(False, True, False))
+    assert story.codes == []
