@@ -63,7 +63,7 @@ def is_readable(thing: object) -> bool:
         isinstance(thing, torch.Tensor)
         and (thing.is_floating_point() or thing.is_complex())
         and not thing.is_meta
-        and not torch.jit.is_tracing()
+        and not underscored.inside_jit_trace()
         and not underscored.is_wrapped(thing)
         and (not underscored.has_own_operators(thing) or hasattr(thing, "_local_tensor"))
     )

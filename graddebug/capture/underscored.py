@@ -37,6 +37,11 @@ def inside_functorch() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+def inside_jit_trace() -> bool:
+    """Whether ``torch.jit.trace`` records what is called."""
+    return bool(torch._C._is_tracing())
+
+
 def is_observed() -> bool:
     """Whether a mode of the user's (a FLOP counter, a logger) is told of every operator called."""
     return bool(torch._C._len_torch_dispatch_stack())
