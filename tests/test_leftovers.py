@@ -55,6 +55,13 @@ def test_a_changed_grad_mode_is_seen() -> None:
         assert leftovers(before, surroundings()) == ["grad mode: was True, is False"]
 
 
+def test_a_function_mode_is_seen() -> None:
+    """A mode left on torch's stack is counted."""
+    before = surroundings()
+    with torch.device("cpu"):
+        assert leftovers(before, surroundings()) == ["torch function modes: was 0, is 1"]
+
+
 def test_a_changed_default_dtype_is_seen() -> None:
     """A default dtype left changed is said with both values."""
     before = surroundings()

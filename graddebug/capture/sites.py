@@ -29,6 +29,9 @@ _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 #: Lines of source kept before and after a site's own.
 EXCERPT_BEFORE, EXCERPT_AFTER = 3, 2
 
+#: A mode or subclass of the program's that hands a call on is not the line that made it.
+_HANDLERS = ("__torch_function__", "__torch_dispatch__")
+
 #: Methods of an optimizer, a scaler or a scheduler through which we first hear of it.
 _METHODS = ("step", "zero_grad", "add_param_group", "scale", "unscale_", "update")
 
@@ -54,7 +57,7 @@ def user_frame(depth: int = 1) -> tuple[FrameType | None, FrameType | None]:
     library = None
     while frame is not None:
         kind = kind_of_file(frame.f_code.co_filename)
-        if kind == "user":
+        if kind == "user" and frame.f_code.co_name not in _HANDLERS:
             return frame, library
         if kind == "library" and library is None:
             library = frame
