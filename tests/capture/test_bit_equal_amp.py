@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import graddebug
+from tests.capture.small import unseen
 from tests.capture.test_bit_equal import MODELS, tensors_of
 
 #: Large enough to overflow float16 in the first steps: skipped steps are compared, too.
@@ -46,7 +47,7 @@ def trained(model: nn.Module, dtype: torch.dtype, *, fused: bool, out: Path | No
         with graddebug.watch(model, optimizer, scaler, out=out, nodes="always", on_finding="silent") as run:
             loop()
         assert run.steps == 10
-        assert run.not_observable == []
+        assert unseen(run) == []
     scale = torch.tensor([float(number) for number in scaler.state_dict().values()])
     state = [model.state_dict(), optimizer.state_dict(), scale]
     gradients = [parameter.grad for parameter in model.parameters()]

@@ -12,8 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 import graddebug
-from tests.capture.small import assert_seen, model, sgd, train
-
+from tests.capture.small import assert_seen, model, sgd, train, unseen
 
 #: Its name, which must not stand near a line that a finding quotes.
 HANDLER = "__torch_function__"
@@ -130,7 +129,7 @@ def test_batched_gradients_are_left_alone() -> None:
     module = model()
     with watch(module) as run:
         torch.autograd.functional.hessian(lambda x: module(x).pow(3).sum(), torch.ones(4), vectorize=True)
-    assert run.not_observable == []
+    assert unseen(run) == []
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
