@@ -114,8 +114,9 @@ class Fates:
             return ()
         if self._is_known(pending):
             return ()
-        if not event.params and not pending.by_hand:
-            loss_is_bad = event.loss is not None and not math.isfinite(event.loss)
+        raised = backward is not None and backward.failed and bool(event.origins)  # as anomaly mode does
+        if not event.params and not pending.by_hand and not raised:
+            loss_is_bad = event.loss is not None and not math.isfinite(event.loss) and not self._spoiled
             return (self._told(pending, "harmless", event),) if loss_is_bad else ()
         self._pending[event.backward] = pending
         if len(self._pending) > _REMEMBERED:

@@ -14,9 +14,9 @@ LARGEST = {
     "float16": 65504.0,
     "bfloat16": 3.3895e38,
     "float32": 3.4028e38,
-    "float64": 1.7977e308,
+    "float64": 1.7976e308,
     "complex64": 3.4028e38,
-    "complex128": 1.7977e308,
+    "complex128": 1.7976e308,
 }
 _SILENT = frozenset(
     (
@@ -48,7 +48,7 @@ class Told:
 
     def __format__(self, about: str) -> str:
         if self.operand is None:
-            return "a tensor"
+            return "a tensor that holds 0" if about == "zeros" else "a tensor"
         if self.operand.numel == 1 and about in ("low", "high", "zeros", ""):
             return number(self.operand.minimum)
         return str(getattr(self, f"_{about or 'range'}")(self.operand))
@@ -143,7 +143,8 @@ class Facts:
             "wider": "float32" if self.limit < 1e5 or self.origin.dtype == "bfloat16" else "float64",
             "bad_one": Told(next((one for one in self.tensors if one.nan or one.inf), None)),
             "inf_one": Told(next((one for one in self.tensors if one.inf), None)),
-            "exp_limit": str(int(math.log(self.limit) / 10) * 10),
+            # half of the range: most often the result is squared, in a loss or in a variance
+            "exp_limit": str(int(math.log(self.limit) / 10) * 5),
             "torch": f"torch {self.torch.partition('+')[0]}" if self.torch else "this torch",
             "incoming": number(self.origin.incoming),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graddebug.diagnose.nonfinite.entry import (
     Entry,
     always,
+    any_of,
     at_edge,
     below,
     both,
@@ -44,7 +45,7 @@ ROOTS = (
     Entry(
         ops=("Sqrt",),
         born="backward",
-        when=has_zeros("result|self"),
+        when=any_of(has_zeros("result|self"), both(only_inf, lambda facts: not facts.origin.operands)),
         cause="square root of 0",
         words="the square root of {result_or_self:zeros}: its derivative 1/(2·sqrt(x)) is inf there",
         fix="Add a small eps inside the root, `torch.sqrt(x + {eps})`; if it is the length of a vector, use "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -60,3 +62,14 @@ def test_what_was_called_knows_more_than_its_last_node(
         born="forward", op=op, function=function, nan=4, numel=8, dtype="float32", operands=operands
     )
     assert explain(origin, VERSION).cause == cause
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_an_exponential_clamped_as_advised_can_be_squared(dtype: str) -> None:
+    """Else the advice moves the overflow to the next line: a squared error, a variance."""
+    origin = Origin(
+        born="forward", op="ExpBackward0", inf=1, numel=8, dtype=dtype, operands=(_zeros("self"),)
+    )
+    found = re.search(r"max=(\d+)", explain(origin, VERSION).fix)
+    assert found is not None
+    assert 0 < torch.tensor(float(found[1]), dtype=getattr(torch, dtype)).exp().square() < torch.inf

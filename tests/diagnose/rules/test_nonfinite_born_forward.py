@@ -134,3 +134,22 @@ def test_an_exception_right_after_it_is_an_error(tell: Tell) -> None:
     found = story.found("GD502")
     assert found.severity is Severity.ERROR
     assert found.message.endswith("an exception (AssertionError: loss is NaN) right after that.")
+
+
+def test_a_backward_that_raised_tells_its_origin(tell: Tell) -> None:
+    """Anomaly mode ends it before any gradient is written."""
+    story = tell()
+    order = story.backward((), failed=True)
+    story.tell(Nonfinite, backward=order, origins=(LOG,), captured=True, loss=float("nan"))
+    story.tell(RunEnd, reason="exception", detail="RuntimeError: returned nan values")
+    assert [(found.rule, found.severity) for found in story.findings] == [("GD502", Severity.ERROR)]
+
+
+def test_a_bad_loss_after_weights_were_spoiled_is_no_news(tell: Tell) -> None:
+    """Also where the backward reaches none of them itself, as around a reentrant checkpoint."""
+    story = tell()
+    bad_backward(story, LOG, **NAN_LOSS)
+    story.step(nonfinite=ALL)
+    order = story.backward((), reached=())
+    story.tell(Nonfinite, backward=order, loss=float("nan"))
+    assert story.codes == ["GD502"]
