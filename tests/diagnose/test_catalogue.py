@@ -36,6 +36,7 @@ CATALOGUE = {
     "GD402": ("backward-not-scaled", "error"),
     "GD403": ("scaler-bypassed", "error"),
     "GD404": ("scaler-not-updated", "error"),
+    "GD405": ("unscaled-by-another-scale", "error"),
     "GD406": ("accumulate-after-unscale", "error"),
     "GD407": ("no-gradients-to-unscale", "error"),
     "GD408": ("half-parameters-scaled", "error"),

@@ -46,13 +46,16 @@ class BackwardNotScaled(Rule):
         newest = [b for b in ledger.backwards_since(-1) if not owned.isdisjoint(b.written)][-1:]
         where = quoted(newest[0].site, "backward()") if newest else "no backward"
         name = ledger.scaler_name(event.scaler or 0)
+        others = [ledger.scaler_name(scaler) for b in newest for scaler in b.scalers]
+        by = f"scaled by `{others[0]}`" if others else "not scaled"
         claim = Claim(
             step=event.step,
             message=(
                 f"`{event.call}()` of `{name}` fails because `{name}.scale()` was never called: {where} ran "
-                f"on a loss that was not scaled."
+                f"on a loss that was {by}."
             ),
-            fix=f"Call `{name}.scale(loss).backward()`.",
+            fix=f"Call `{name}.scale(loss).backward()`"
+            + (f", or step with `{others[0]}`." if others else "."),
             roles=roles(backward=newest[0].site if newest else None, step=event.site),
             parameters=event.params,
             topic=name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import names, quoted, the_clear
+from graddebug.diagnose.wording import names, quoted, sentence, the_clear
 from graddebug.ledger import Discard, Ledger, OptimizerLife
 from graddebug.records import ErrorRaised, Role, Severity
 
@@ -114,12 +114,38 @@ def _update_alone(event: ErrorRaised, ledger: Ledger) -> Claim:
     before = scaler.last_update if scaler is not None else None
     earlier = f" since {quoted(before.site, 'update()')} in step {before.step}" if before else " before it"
     here = quoted(event.site, "update()")
+    past = _stepped_past(before.order if before else -1, ledger)
     return Claim(
         step=event.step,
-        message=f"{here} has nothing to judge: `{name}` stepped no optimizer{earlier}.",
-        fix=f"Call `{name}.update()` once for each iteration, after `{name}.step()`, not once an optimizer.",
-        roles=roles(earlier_update=before.site if before else None, update=event.site),
+        message=f"{here} has nothing to judge: `{name}` stepped no optimizer{earlier}.{_told(past, ledger)}",
+        fix=_fix_update(name, past, ledger),
+        roles=roles(
+            earlier_update=before.site if before else None,
+            step=past.last.site if past is not None and past.last is not None else None,
+            update=event.site,
+        ),
         evidence={"error": f"{event.error}: {event.text}"},
         topic=name,
         variant="update",
     )
+
+
+def _stepped_past(since: int, ledger: Ledger) -> OptimizerLife | None:
+    """The optimizer that stepped last, if it did so after that event and without a scaler."""
+    stepped = (one for one in ledger.optimizers.values() if one.last is not None and one.last.order > since)
+    newest = max(stepped, key=lambda one: one.last_tick, default=None)
+    return newest if newest is not None and newest.last and newest.last.scaler is None else None
+
+
+def _told(past: OptimizerLife | None, ledger: Ledger) -> str:
+    if past is None or past.last is None:
+        return ""
+    called = f"{ledger.optimizer_name(past.index)}.step()"
+    return f" {sentence(quoted(past.last.site, called))} went past it."
+
+
+def _fix_update(name: str, past: OptimizerLife | None, ledger: Ledger) -> str:
+    if past is None:
+        return f"Call `{name}.update()` once an iteration, after `{name}.step()`, not once an optimizer."
+    optimizer = ledger.optimizer_name(past.index)
+    return f"Call `{name}.step({optimizer})` instead of `{optimizer}.step()`."

@@ -130,8 +130,9 @@ class ScaleCollapse(Rule):
         return Claim(
             step=event.step,
             message=(
-                f"{sentence(step)} has skipped {times(scale.streak, 'step')} in a row because of NaN or inf, "
-                f"and the scale {fell} {number(event.after)}. {self._cause(scale)} {_end(event)}"
+                f"{sentence(step)} has skipped {_row(scale.streak)} because of NaN or inf, "
+                f"and the scale {fell} {number(event.after)}. {self._cause(scale, event.before)} "
+                f"{_end(event)}"
             ),
             fix=self._fix(scale),
             roles=roles(step=skip.site if skip else None, origin=origin.site if origin else None),
@@ -147,13 +148,13 @@ class ScaleCollapse(Rule):
             latest=True,
         )
 
-    def _cause(self, scale: _Scale) -> str:
+    def _cause(self, scale: _Scale, skipped_at: float) -> str:
         told = sentence(birth(scale.origin)) if scale.origin else ""
         if not told and scale.loss is not None:
             told = f"The loss itself is {scale.loss}"
         if scale.hopeless:
             return f"{told}: no scale helps." if told else "No scale helps."
-        if self._fits is not None:
+        if self._fits is not None and self._fits < skipped_at:  # else the newest skip has refuted it
             told = f"{told}; b" if told else "B"
             return f"{told}y what was measured before, gradients fit at a scale of {number(self._fits)}."
         return f"{told}." if told else "Where it is born was not measured."
@@ -167,6 +168,10 @@ class ScaleCollapse(Rule):
             'Watch with `nodes="always"` to see at which line the first NaN or inf is born, and mend that, '
             "or train in bfloat16, which needs no scaler."
         )
+
+
+def _row(streak: int) -> str:
+    return "a step" if streak == 1 else f"{times(streak, 'step')} in a row"
 
 
 def _end(event: ScalerUpdate) -> str:

@@ -49,6 +49,18 @@ def test_torch_says_that_there_is_no_scale_yet(tell: Tell) -> None:
     assert "`scaler.scale()` was never called" in story.found("GD402").message
 
 
+def test_torch_says_so_where_another_scaler_was_used(tell: Tell) -> None:
+    """The loss is scaled, only not by the scaler that steps."""
+    story = tell()
+    story.scaler()
+    story.scaler("other", scaler=1)
+    story.scaled(at=41, scalers=(1,))
+    story.error("scaler.step", "Attempted step but _scale is None.", at=43)
+    finding = story.found("GD402")
+    assert "ran on a loss that was scaled by `other`" in finding.message
+    assert finding.fix.endswith("or step with `other`.")
+
+
 def test_what_was_added_after_unscaling_need_not_be_scaled(tell: Tell) -> None:
     """A penalty on top of the unscaled gradient."""
     story = tell()

@@ -108,11 +108,11 @@ def test_gradients_do_not_grow_a_thousandfold(tell: Tell) -> None:
 def test_a_scale_that_helps_is_named(tell: Tell) -> None:
     """By what was measured when it worked."""
     scaled = Scaled(tell(), scale=2.0**20)
-    scaled.half(absmax=4096.0)
+    scaled.half(absmax=40000.0, scale=512.0)
     scaled.window()
     for _ in range(10):
         scaled.window(bad=True, origin=overflow())
-    assert "gradients fit at a scale of 8,388,608." in scaled.story.found("GD409").message
+    assert "gradients fit at a scale of 512." in scaled.story.found("GD409").message
 
 
 def test_static_scale(tell: Tell) -> None:
@@ -134,3 +134,13 @@ def test_the_end(tell: Tell) -> None:
         "At a scale of 0 the scaler itself does harm: it makes healthy gradients 0, divides them by 0 and lets "
         "the step write NaN into every weight."
     )
+
+
+def test_what_a_skip_has_refuted_is_not_said(tell: Tell) -> None:
+    """Gradients were measured to fit at a scale at which the newest ones did not."""
+    scaled = Scaled(tell(), scale=1.0)
+    scaled.half(absmax=30000.0)
+    scaled.window(bad=True)
+    message = scaled.story.found("GD409").message
+    assert "has skipped a step because" in message
+    assert "fit at a scale" not in message
