@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
-from graddebug.diagnose.wording import names, quoted, the_clear
+from graddebug.diagnose.wording import names, quoted, sentence, the_clear
 from graddebug.ledger import Discard, Ledger, OptimizerLife
-from graddebug.records import ErrorRaised, Role, Severity
+from graddebug.records import ErrorRaised, OptimizerStep, Role, Severity
 
 _TEXT = "No inf checks were recorded"
 
@@ -113,13 +113,32 @@ def _update_alone(event: ErrorRaised, ledger: Ledger) -> Claim:
     scaler = ledger.scalers.get(event.scaler or 0)
     before = scaler.last_update if scaler is not None else None
     earlier = f" since {quoted(before.site, 'update()')} in step {before.step}" if before else " before it"
-    here = quoted(event.site, "update()")
+    here, past = quoted(event.site, "update()"), _step_past(ledger, before.order if before else -1)
+    instead, fix = (
+        "",
+        f"Call `{name}.update()` once for each iteration, after `{name}.step()`, not once an optimizer.",
+    )
+    if past is not None:
+        optimizer = ledger.optimizer_name(past.optimizer)
+        instead = f" {sentence(quoted(past.site, f'{optimizer}.step()'))} went past it."
+        fix = f"Call `{name}.step({optimizer})` instead of `{optimizer}.step()`."
     return Claim(
         step=event.step,
-        message=f"{here} has nothing to judge: `{name}` stepped no optimizer{earlier}.",
-        fix=f"Call `{name}.update()` once for each iteration, after `{name}.step()`, not once an optimizer.",
-        roles=roles(earlier_update=before.site if before else None, update=event.site),
+        message=f"{here} has nothing to judge: `{name}` stepped no optimizer{earlier}.{instead}",
+        fix=fix,
+        roles=roles(
+            earlier_update=before.site if before and past is None else None,
+            step=past.site if past is not None else None,
+            update=event.site,
+        ),
         evidence={"error": f"{event.error}: {event.text}"},
         topic=name,
         variant="update",
     )
+
+
+def _step_past(ledger: Ledger, since: int) -> OptimizerStep | None:
+    """The newest step since then that the program made without a scaler."""
+    steps = [one.last for one in ledger.optimizers.values() if one.last is not None]
+    past = [step for step in steps if step.order > since and step.scaler is None]
+    return max(past, key=lambda step: step.order, default=None)

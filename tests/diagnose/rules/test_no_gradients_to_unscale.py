@@ -51,3 +51,15 @@ def test_an_update_without_a_step(tell: Tell, lines: Lines) -> None:
     story.update(at=44)
     story.error("scaler.update", "No inf checks were recorded prior to update.", at=45, optimizer=None)
     assert lines(story.found("GD407")) == {"earlier_update": 44, "update": 45}
+
+
+def test_an_update_after_a_step_past_the_scaler(tell: Tell, lines: Lines) -> None:
+    """The reason is the step, not a second update."""
+    story = tell()
+    story.scaler()
+    story.scaled()
+    story.step(at=43)
+    story.error("scaler.update", "No inf checks were recorded prior to update.", at=44, optimizer=None)
+    finding = story.found("GD407")
+    assert lines(finding) == {"step": 43, "update": 44}
+    assert finding.fix == "Call `scaler.step(optimizer)` instead of `optimizer.step()`."
