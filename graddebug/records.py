@@ -593,8 +593,8 @@ class Operand:
     """A tensor that an autograd node keeps of its forward op: ``name`` is autograd's (``self``, ``result``).
 
     ``minimum`` and ``maximum`` are over its finite elements (NaN if there are none); ``zeros``, ``nan``,
-    ``inf`` and ``numel`` count elements. ``parameter`` is its index if it is one, ``scalar`` True for a
-    plain number (an exponent).
+    ``inf`` (of either sign), ``negative_inf`` and ``numel`` count elements. ``parameter`` is its index if
+    it is one, ``scalar`` True for a plain number (an exponent).
     """
 
     name: str
@@ -605,6 +605,7 @@ class Operand:
     zeros: int = 0
     nan: int = 0
     inf: int = 0
+    negative_inf: int = 0
     numel: int = 0
     parameter: int | None = None
     scalar: bool = False

@@ -207,7 +207,12 @@ class NodeMeasure:
         inside, self._told_inside = self._told_inside, False
         if bad is not None and place not in self._bad and not inside and len(self.origins) < ORIGINS:
             self.origins.append(self._origin(place, "backward", bad, coming_in, norm_in))
-        elif norm_out > norm_in * self.worst.ratio and norm_in > 0 and norm_out < math.inf:
+        elif (
+            norm_out > norm_in * self.worst.ratio
+            and norm_in > 0
+            and norm_out < math.inf
+            and place not in self._plan.roots  # a loss scaler's own multiplication
+        ):
             origin = self._origin(place, "backward", going_out[0], coming_in, norm_in)
             self.worst = Worst(norm_out / norm_in, norm_in, norm_out, origin)
 

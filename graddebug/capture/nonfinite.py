@@ -132,7 +132,7 @@ class Nonfinites:
             return None
         if any(operand.inf for operand in first[0].operands):
             inside = _numbers_below(nodes, numbers[first[1]])
-            made = (one for one in found if one[1] in inside and one[0].born != "data")
+            made = (one for one in found if one[1] in inside and not _is_mask(one[0]))
             first = next(made, first)
         origin, number = first
         module = origin.module or self._modules([number])[0]
@@ -279,6 +279,11 @@ class Nonfinites:
             return None
         values = measure.table(len(measure.nodes))
         return NodeTable(step=0, backward=0, graph=watched.graph, scale=1.0, values=values)
+
+
+def _is_mask(origin: Origin) -> bool:
+    """Whether it came in with data as -inf: added to scores, it hides them on purpose."""
+    return origin.born == "data" and all(one.inf == one.negative_inf for one in origin.operands)
 
 
 def _numbers_below(nodes: Sequence[Any], place: int) -> dict[int, int]:

@@ -31,6 +31,7 @@ class Elements:
     numel: int
     nan: int
     inf: int
+    negative_inf: int
     zeros: int
     minimum: float
     maximum: float
@@ -46,11 +47,12 @@ def elements_of(tensor: torch.Tensor) -> Elements:
     with torch.no_grad():
         flat = dense(tensor).reshape(-1)[:LOOKED_AT]
         nan, inf = int(flat.isnan().sum()), int(flat.isinf().sum())
+        negative = int((flat == -math.inf).sum()) if inf else 0
         finite = flat[flat.isfinite()] if nan or inf else flat
         low, high = math.nan, math.nan
         if finite.numel():
             low, high = (float(end) for end in torch.aminmax(finite))
-        return Elements(flat.numel(), nan, inf, int((flat == 0).sum()), low, high)
+        return Elements(flat.numel(), nan, inf, negative, int((flat == 0).sum()), low, high)
 
 
 def is_readable(thing: object) -> bool:
@@ -94,6 +96,7 @@ def operand(name: str, tensor: torch.Tensor, index_of: IndexOf) -> Operand:
         zeros=found.zeros,
         nan=found.nan,
         inf=found.inf,
+        negative_inf=found.negative_inf,
         numel=found.numel,
         parameter=index_of(tensor) if isinstance(tensor, torch.nn.Parameter) else None,
     )

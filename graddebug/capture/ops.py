@@ -32,6 +32,9 @@ from graddebug.capture.sites import Sites, of_function
 from graddebug.capture.unused import UnusedLosses
 from graddebug.records import Origin, Site
 
+#: Calls remembered in a step that never ends: a program that builds graphs and trains nothing.
+REMEMBERED = 200_000
+
 #: Non-finite results looked at in one step: what follows the first few only hands on.
 LOOKED_AT = 16
 
@@ -96,6 +99,8 @@ class Ops:
         """A call has made the nodes ``begin <= number < end``."""
         op = _Op(begin, end, self._sites.here(3))
         self._ops.append(op)
+        if len(self._ops) > REMEMBERED:
+            self._forget_half()
         self._norms = {}
         name = getattr(function, "__name__", "")
         enough = len(self._bad) - self._kept_from[1] >= LOOKED_AT
@@ -214,6 +219,10 @@ class Ops:
             if number is not None:
                 found.append((bad.origin, number))
         return found
+
+    def _forget_half(self) -> None:
+        del self._ops[: REMEMBERED // 2]
+        self._kept_from = (max(0, self._kept_from[0] - REMEMBERED // 2), self._kept_from[1])
 
     def forget_old(self, *, trouble: bool) -> None:
         """Drop the step before the last one; without trouble its inf was meant."""

@@ -174,7 +174,8 @@ def test_a_closed_watch_holds_nothing_weakly() -> None:
     """Torch refuses to swap tensors with weak references."""
     module = model()
     optimizer = sgd(module)
+    held = [module, *module.modules(), *module.parameters(), optimizer]
+    before = [weakref.getweakrefcount(one) for one in held]  # dynamo's, where it was used before
     with watch(module, optimizer):
         train(module, optimizer)
-    held = [module, *module.modules(), *module.parameters(), optimizer]
-    assert [weakref.getweakrefcount(one) for one in held] == [0] * len(held)
+    assert [weakref.getweakrefcount(one) for one in held] == before

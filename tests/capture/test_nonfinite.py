@@ -136,6 +136,17 @@ def test_a_mask_of_minus_infinity_is_no_origin() -> None:
     assert origin_of(attend).op == "SoftmaxBackward0"
 
 
+def test_infinity_that_came_with_data_is_followed() -> None:
+    """Noise of +inf is no mask: the op that met it is named, and not the softmax that made NaN of it."""
+    noise = torch.tensor([[0.0, float("inf"), 0.0]] * 2)
+
+    def sample(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(model(x) + noise, -1).sum()
+
+    origin = origin_of(sample)
+    assert (origin.born, origin.op) == ("data", "AddBackward0")
+
+
 @pytest.mark.parametrize("reentrant", [True, False])
 def test_inside_a_checkpoint(*, reentrant: bool) -> None:
     """The op inside is named, and not the checkpoint."""

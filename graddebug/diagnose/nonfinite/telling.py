@@ -125,10 +125,26 @@ def claim(birth: Birth, ledger: Ledger, *, message: str, fix: str) -> Claim:
         parameters=fact.params,
         evidence=_evidence(birth),
         severity=severity(birth),
-        anchor=("forward_op",) if origin.site else ("backward",),
+        anchor=_anchor(birth),
         topic=f"{origin.module} {origin.op}",
-        variant=f"{origin.born} {origin.op}" if origin.site else f"{origin.born} {origin.op} {origin.module}",
+        variant=_variant(birth),
     )
+
+
+def _anchor(birth: Birth) -> tuple[str, ...]:
+    """While a scaler looks for its scale another op overflows each time: that is one finding."""
+    return ("forward_op",) if birth.origin.site and not _is_search(birth) else ("backward",)
+
+
+def _variant(birth: Birth) -> str:
+    origin = birth.origin
+    if _is_search(birth):
+        return "scale"
+    return f"{origin.born} {origin.op}" if origin.site else f"{origin.born} {origin.op} {origin.module}"
+
+
+def _is_search(birth: Birth) -> bool:
+    return birth.cured_by_scale and birth.fact.fate == "skipped"
 
 
 def step_of(fact: NonfiniteSettled) -> int:
