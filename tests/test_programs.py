@@ -12,6 +12,8 @@ import torch
 
 import graddebug
 from graddebug import Finding, Severity
+from graddebug.capture import underscored
+from tests.older_torch import PROGRAMS_THAT_NEED_SAVED
 
 PROGRAMS = Path(__file__).parent / "programs"
 BUGGY = sorted((PROGRAMS / "buggy").glob("*.py"))
@@ -50,6 +52,8 @@ def marked_lines(program: Path) -> dict[str, int]:
 @pytest.mark.parametrize("program", BUGGY, ids=lambda path: path.stem)
 def test_the_bug_is_found_at_its_lines(program: Path) -> None:
     """The named rules, the first of them at the lines the program marks, and no other alarm."""
+    if program.stem in PROGRAMS_THAT_NEED_SAVED and not underscored.SAVED_READABLE:
+        pytest.skip("this torch does not show what nodes save")
     codes, found = expected_codes(program), findings_in(program)
     (finding,) = [one for one in found if one.rule == codes[0]]
     lines = {role.role: role.site.line for role in finding.roles}

@@ -73,6 +73,11 @@ def factors(nodes: Iterable[Any], *, of_all: bool = False) -> Iterator[torch.Ten
             ahead += [following for following, _ in node.next_functions if following is not None]
 
 
+def is_multiplied(nodes: Iterable[Any]) -> bool:
+    """Whether a root was multiplied at all: on torch that does not show by what (before 2.10 or so)."""
+    return any(underscored.node_name(node) in ("MulBackward0", "DivBackward0") for node in nodes)
+
+
 def _is_number(saved: torch.Tensor | None) -> bool:
     return saved is not None and saved.numel() == 1 and not saved.is_complex()
 

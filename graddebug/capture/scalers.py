@@ -16,7 +16,7 @@ from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, OpenScalerStep
 from graddebug.capture.optimizers import Entry, Optimizers
 from graddebug.capture.readback import Numbers, known
-from graddebug.capture.scaled_roots import ScaleSentinel, factors, is_scale, may_hold_scale
+from graddebug.capture.scaled_roots import ScaleSentinel, factors, is_multiplied, is_scale, may_hold_scale
 from graddebug.capture.sites import free_name, name_of_callee
 from graddebug.records import ScalerSeen, ScalerStep, ScalerUpdate, Unscaled
 
@@ -151,6 +151,8 @@ class Scalers:
     def may_be_by_hand(self, nodes: Iterable[Any]) -> bool:
         """Whether the program multiplied a backward's roots by what may be a scale and more in one."""
         scales = [float(entry.scale.values[0]) for entry, _ in self._scales()]
+        if not underscored.SAVED_READABLE:
+            return bool(scales) and is_multiplied(nodes)
         return bool(scales) and any(may_hold_scale(one, min(scales)) for one in factors(nodes, of_all=True))
 
     def _scales(self) -> Iterator[tuple[ScalerEntry, torch.Tensor]]:

@@ -11,6 +11,7 @@ from torch import nn
 import graddebug
 from graddebug.records import ErrorRaised
 from tests.capture.observing import observe
+from tests.older_torch import needs_saved
 
 MODES: tuple[Literal["warn", "raise", "silent"], ...] = ("warn", "raise", "silent")
 
@@ -90,6 +91,7 @@ def test_an_error_of_the_program_is_not_explained() -> None:
     assert seen.of(ErrorRaised) == []
 
 
+@needs_saved
 def test_a_weight_changed_between_forward_and_backward() -> None:
     """The parameter, the op that kept it and its module."""
     last = nn.Linear(4, 1)
@@ -106,6 +108,7 @@ def test_a_weight_changed_between_forward_and_backward() -> None:
     assert raised.value.__notes__ == ["explained: backward"]
 
 
+@needs_saved
 def test_an_activation_changed_in_place_is_no_parameter() -> None:
     """The op is told, and no parameter."""
     model = nn.Linear(4, 4)

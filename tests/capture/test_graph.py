@@ -14,10 +14,7 @@ from graddebug.capture.graph import SAVED_TENSORS
 from graddebug.graph import BackwardGraph, GraphNode
 from graddebug.records import Backward, NotObservable
 from tests.capture.observing import mlp, observe, train
-
-needs_saved = pytest.mark.skipif(
-    not underscored.SAVED_READABLE, reason="this torch does not show what nodes save"
-)
+from tests.older_torch import needs_saved
 
 
 class Net(nn.Module):

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from graddebug.capture.measuring import NodesMode
 from graddebug.records import Amplified, Backward, Nonfinite, Origin
 from tests.capture.observing import Seen, mlp, observe
+from tests.older_torch import needs_saved
 
 Loss = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 
@@ -65,6 +66,7 @@ def plain(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return result.mean()
 
 
+@needs_saved
 def test_born_backward_at_the_op_whose_gradient_came_in_finite() -> None:
     """The square root at zero, and not the multiplication that met its inf."""
     origin = origin_of(root_of_zero)
@@ -179,6 +181,7 @@ def test_not_measured() -> None:
     assert [origin.op for origin in event.between] == ["SqrtBackward0", "AddmmBackward0"]
 
 
+@needs_saved
 def test_not_measured_but_saved() -> None:
     """What the graph saved tells of a forward that was not measured."""
     (event,) = seen_of(log_of_zero, nodes="off").of(Nonfinite)

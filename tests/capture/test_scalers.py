@@ -24,6 +24,7 @@ from graddebug.records import (
     Unscaled,
 )
 from tests.capture.observing import Seen, observe
+from tests.older_torch import needs_saved
 
 GradScaler = torch.amp.GradScaler
 Parts = tuple[nn.Linear, torch.optim.Optimizer, GradScaler]
@@ -135,6 +136,7 @@ ROOTS: dict[str, Scale] = {
 }
 
 
+@needs_saved
 @pytest.mark.parametrize("make", ROOTS.values(), ids=ROOTS.keys())
 def test_a_scaled_root_is_known_however_it_was_made(make: Scale) -> None:
     """By the node that ``scale()`` made, or by the scaler's own number."""
@@ -164,6 +166,7 @@ def test_a_root_that_is_not_scaled() -> None:
     assert (seen.of(Backward)[0].scalers, seen.of(Backward)[0].scale) == ((), None)
 
 
+@needs_saved
 @pytest.mark.parametrize("factor", [1024.0 / 4, 1024.0 * 0.3])
 def test_a_scale_and_a_weight_in_one_number(factor: float) -> None:
     """``loss * (scale / n)`` is not known to be scaled, and not known to be unscaled."""
@@ -175,6 +178,7 @@ def test_a_scale_and_a_weight_in_one_number(factor: float) -> None:
 
 
 @pytest.mark.parametrize("root", [lambda loss: loss * 3.0, lambda loss: loss + loss * 500.0])
+@needs_saved
 def test_a_weight_is_no_scale(root: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """Neither a small factor nor that of one summand."""
     model, optimizer, scaler = parts()

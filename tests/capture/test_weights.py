@@ -68,6 +68,7 @@ def test_a_step_is_no_such_change(fused: bool) -> None:
     assert moved(seen) == []
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # torch 2.8's own LBFGS
 def test_a_closure_that_is_called_again() -> None:
     """LBFGS moves the weights between its closure's backwards: inside of its step."""
     model = nn.Linear(4, 3)
