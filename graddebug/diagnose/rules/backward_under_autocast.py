@@ -33,15 +33,20 @@ class BackwardUnderAutocast(Rule):
 
     def on_backward(self, event: Backward, ledger: Ledger) -> Claims:
         """Judge a backward of the program's own; a checkpoint restores its region to compute again."""
-        if event.autocast is None or event.parent is not None or not event.accumulates:
+        if event.parent is not None or not event.accumulates or not _is_the_programs(event):
             return None
-        return [_claim("backward", event.site, event.step, event.autocast)]
+        return [_claim("backward", event.site, event.step, event.autocast or "")]
 
     def on_step(self, event: OptimizerStep, ledger: Ledger) -> Claims:
         """Judge a step."""
-        if event.autocast is None or event.parent is not None:
+        if event.parent is not None or not _is_the_programs(event):
             return None
-        return [_claim("step", event.site, event.step, event.autocast)]
+        return [_claim("step", event.site, event.step, event.autocast or "")]
+
+
+def _is_the_programs(event: Backward | OptimizerStep) -> bool:
+    """Whether the call is the program's own: inside a library's trainer it cannot end the region."""
+    return event.autocast is not None and not (event.site is not None and event.site.library)
 
 
 def _claim(what: str, site: Site | None, step: int, dtype: str) -> Claim:

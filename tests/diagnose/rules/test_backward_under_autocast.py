@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.diagnose.story import Tell
+from dataclasses import replace
+
+from graddebug.records import Backward
+from tests.diagnose.story import Tell, site
 
 
 def test_backward_and_step_inside(tell: Tell) -> None:
@@ -20,4 +23,12 @@ def test_a_checkpoint_that_computes_again(tell: Tell) -> None:
     outer = story.backward()
     story.backward(autocast="float16", parent=outer)
     story.step()
+    assert story.codes == []
+
+
+def test_a_trainer_that_does_so_itself(tell: Tell) -> None:
+    """The region is the library's: a program can do nothing about it."""
+    story = tell()
+    trainer = replace(site(7), library="lightning/trainer.py:90 in run")
+    story.tell(Backward, site=trainer, written=story.set(None), autocast="bfloat16")
     assert story.codes == []
