@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from graddebug.diagnose.half import birth, first_origin, largest_scale, no_scale_helps
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.half import birth, first_origin, no_scale_helps
+from graddebug.diagnose.rule import Claim, Claims, roles
+from graddebug.diagnose.skips import JudgesSkips
 from graddebug.diagnose.wording import number, quoted, sentence, times
 from graddebug.ledger import Ledger
-from graddebug.records import Backward, HalfMeasured, Nonfinite, Origin, ScalerStep, ScalerUpdate, Severity
+from graddebug.records import Origin, ScalerStep, ScalerUpdate, Severity
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class _Scale:
         self.skips_now = self.taken_now = False
 
 
-class ScaleCollapse(Rule):
+class ScaleCollapse(JudgesSkips):
     """Not the search for a scale, which ends: gradients that no scale makes finite."""
 
     code = "GD409"
@@ -76,26 +77,6 @@ class ScaleCollapse(Rule):
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
         self._scales: dict[int, _Scale] = {}
-        self._nonfinite: Nonfinite | None = None
-        self._loss: float | None = None
-        self._fits: float | None = None
-
-    def on_backward(self, event: Backward, ledger: Ledger) -> Claims:
-        """Remember a loss that is NaN or inf itself."""
-        if event.loss is not None and not math.isfinite(event.loss):
-            self._loss = event.loss
-        return None
-
-    def on_nonfinite(self, event: Nonfinite, ledger: Ledger) -> Claims:
-        """Remember where bad numbers were born."""
-        self._nonfinite = self._nonfinite or event
-        return None
-
-    def on_half(self, event: HalfMeasured, ledger: Ledger) -> Claims:
-        """Remember which scale gradients would bear."""
-        if event.what == "gradients" and event.dtype == "float16":
-            self._fits = largest_scale(event) or self._fits
-        return None
 
     def on_scaler_step(self, event: ScalerStep, ledger: Ledger) -> Claims:
         """Take down what the window's steps did."""
@@ -111,7 +92,7 @@ class ScaleCollapse(Rule):
         """Judge the streak."""
         scale = self._scales.setdefault(event.scaler, _Scale())
         scale.settle(event, hopeless=no_scale_helps(self._nonfinite, self._loss))
-        self._nonfinite, self._loss = None, None
+        self.forget()
         if not scale.streak or event.given or not self._collapsed(scale, event):
             return None
         return [self._claim(scale, event, ledger)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from graddebug.diagnose.half import birth, first_origin, largest_scale, no_scale_helps
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.half import birth, first_origin, no_scale_helps
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, roles
+from graddebug.diagnose.skips import JudgesSkips
 from graddebug.diagnose.wording import literal, number, quoted, sentence, times
 from graddebug.ledger import Ledger
-from graddebug.records import Backward, HalfMeasured, Nonfinite, ScalerStep, Severity
+from graddebug.records import ScalerStep, Severity
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class _Steps:
         self.longest = max(self.longest, self.streak)
 
 
-class StepSkipped(Rule):
+class StepSkipped(JudgesSkips):
     """Normal now and then: this is how a scaler finds its scale."""
 
     code = "GD414"
@@ -51,33 +51,13 @@ class StepSkipped(Rule):
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
         self._steps: dict[tuple[int, int], _Steps] = {}
-        self._nonfinite: Nonfinite | None = None
-        self._loss: float | None = None
-        self._fits: float | None = None
-
-    def on_backward(self, event: Backward, ledger: Ledger) -> Claims:
-        """Remember a loss that is NaN or inf itself."""
-        if event.loss is not None and not math.isfinite(event.loss):
-            self._loss = event.loss
-        return None
-
-    def on_nonfinite(self, event: Nonfinite, ledger: Ledger) -> Claims:
-        """Remember where bad numbers were born, until the step that they stop."""
-        self._nonfinite = self._nonfinite or event
-        return None
-
-    def on_half(self, event: HalfMeasured, ledger: Ledger) -> Claims:
-        """Remember which scale gradients would bear."""
-        if event.what == "gradients" and event.dtype == "float16":
-            self._fits = largest_scale(event) or self._fits
-        return None
 
     def on_scaler_step(self, event: ScalerStep, ledger: Ledger) -> Claims:
         """Tell of each skip, in the words of the newest."""
         steps = self._steps.setdefault((event.scaler, event.optimizer), _Steps())
         steps.count(event)
         claim = self._claim(event, steps, ledger) if event.skipped else None
-        self._nonfinite, self._loss = None, None
+        self.forget()
         return None if claim is None else [claim]
 
     def _claim(self, event: ScalerStep, steps: _Steps, ledger: Ledger) -> Claim:
