@@ -1,4 +1,4 @@
-"""What the rules about skipped steps remember until a scaler steps: the loss, where NaN was born, room left."""
+"""What the rules about skipped steps remember until a scaler steps: a bad loss, where NaN was born."""
 
 from __future__ import annotations
 
