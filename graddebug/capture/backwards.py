@@ -328,32 +328,42 @@ class Backwards:
                 captured=found.measured,
                 **scale,
             )
-            lost = not _is_finite(value)
-            healthy = set(members).difference(bad)
-            words = found.settled(bad, healthy, lost=lost)
-            if bad or (fields["parent"] is None and (lost or (words["origins"] and not members))):
-                if not found.alarmed:
-                    self._nonfinites.alarm()
-                yield Nonfinite(
-                    **stamps[0],
-                    backward=fields["order"],
-                    graph=fields["graph"],
-                    params=context.table.intern(bad),
-                    healthy=context.table.intern(healthy),
-                    loss=value,
-                    scale=scale["scale"],
-                    torch=torch.__version__,
-                    **words,
-                )
-            for stamp, (kind, numbers) in zip(stamps[1:], found.events, strict=True):
-                carried = scale["scale"] if numbers.get("what") == "gradients" else None
-                more: dict[str, Any] = {} if carried is None else {"scale": carried}
-                if kind is Amplified and written:
-                    more["written"] = float(norms.values.max())
-                yield kind(**stamp, backward=fields["order"], **numbers, **more)
+            yield from self._nonfinite(stamps[0], fields, found, members, bad, value, scale["scale"])
+            largest = float(norms.values.max()) if written else None
+            yield from _measured(stamps[1:], fields, found, scale["scale"], largest)
             self._pass_tables(found.finished_table(), outputs, fields, scale["scale"])
 
         context.journal.add(make)
+
+    def _nonfinite(
+        self,
+        stamp: dict[str, Any],
+        fields: dict[str, Any],
+        found: Found,
+        members: ParameterSet,
+        bad: list[int],
+        loss: float | None,
+        scale: float | None,
+    ) -> Iterator[Nonfinite]:
+        """What is told where the loss, or a gradient that was written, is not finite."""
+        intern, lost = self._context.table.intern, not _is_finite(loss)
+        healthy = set(members).difference(bad)
+        words = found.settled(bad, healthy, lost=lost)
+        if not bad and (fields["parent"] is not None or not (lost or (words["origins"] and not members))):
+            return
+        if not found.alarmed:
+            self._nonfinites.alarm()
+        yield Nonfinite(
+            **stamp,
+            backward=fields["order"],
+            graph=fields["graph"],
+            params=intern(bad),
+            healthy=intern(healthy),
+            loss=loss,
+            scale=scale,
+            torch=torch.__version__,
+            **words,
+        )
 
     def _found(self, ticket: Ticket, written: list[int], norms: Numbers) -> Found:
         """What measuring has shown, asked while the graph is there."""
@@ -388,6 +398,23 @@ class Backwards:
         eval_forwards = self._context.eval_forwards
         in_eval = {i for order in forwards for i in eval_forwards.get(order, ())}
         return self._context.table.intern(in_eval.intersection(members)) if in_eval else ()
+
+
+def _measured(
+    stamps: list[dict[str, Any]],
+    fields: dict[str, Any],
+    found: Found,
+    scale: float | None,
+    largest: float | None,
+) -> Iterator[Event]:
+    """What measuring has to tell of an ordinary backward; ``largest`` is the largest norm it wrote."""
+    for stamp, (kind, numbers) in zip(stamps, found.events, strict=True):
+        more: dict[str, Any] = {}
+        if scale is not None and numbers.get("what") == "gradients":
+            more["scale"] = scale
+        if kind is Amplified and largest is not None:
+            more["written"] = largest
+        yield kind(**stamp, backward=fields["order"], **numbers, **more)
 
 
 def _scaled(scales: dict[int, Numbers]) -> dict[str, Any]:
