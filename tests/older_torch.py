@@ -10,7 +10,7 @@ needs_saved = pytest.mark.skipif(
     not underscored.SAVED_READABLE, reason="this torch does not show what nodes save"
 )
 
-#: Programs in tests/programs whose finding rests on what nodes save.
+#: Programs in tests/corpus whose finding rests on what nodes save.
 PROGRAMS_THAT_NEED_SAVED = frozenset(
     (
         "gan_fused_step_between",

@@ -283,7 +283,7 @@ def test_a_recording_the_program_removed_is_not_shown(tmp_path: Path) -> None:
 
 def test_threads_that_train_at_the_same_time(tmp_path: Path) -> None:
     """No thread reads a gradient that another one is replacing: torch would crash the process."""
-    program = ROOT / "tests/programs/correct/threads.py"
+    program = ROOT / "tests/corpus/correct/threads.py"
     ran = graddebug("run", "-o", tmp_path / "run", program, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (0, "")
     assert "no findings" in ran.stderr

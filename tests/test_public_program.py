@@ -10,7 +10,7 @@ import pytest
 
 from tests.running import graddebug, python
 
-PROGRAM = Path(__file__).parent / "programs" / "small_gpt.py"
+PROGRAM = Path(__file__).parent / "corpus" / "small_gpt.py"
 CLEAR = re.compile(r"^ +optimizer\.zero_grad\(set_to_none=True\)\n", re.MULTILINE)
 
 

@@ -15,7 +15,7 @@ from graddebug import Finding, Severity
 from graddebug.capture import underscored
 from tests.older_torch import PROGRAMS_THAT_NEED_SAVED
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parent / "corpus"
 BUGGY = sorted((PROGRAMS / "buggy").glob("*.py"))
 CORRECT = sorted((PROGRAMS / "correct").glob("*.py"))
 
