@@ -293,7 +293,7 @@ class Backwards:
 
     def _report(self, ticket: Ticket, written: list[int], *, failed: bool) -> None:
         context = self._context
-        measure = context.state.wrote(written)
+        measure = context.state.wrote(written, scaled=bool(ticket.open.scales))
         context.weights.written(measure, self._optimizers.owners_of)
         norms = measure.norms  # not its samples: many backwards may be held back
         members = context.table.intern(written)
@@ -431,7 +431,7 @@ def _is_seeded(call: BackwardCall) -> bool:
     A number on a device may be the program's, too: it is taken for torch's, as reading it would wait.
     """
     return any(
-        isinstance(seed, torch.Tensor) and (seed.numel() != 1 or (seed.is_cpu and bool((seed != 1).any())))
+        isinstance(seed, torch.Tensor) and (seed.numel() != 1 or (seed.is_cpu and seed.item() != 1))
         for seed in call.gradients
     )
 

@@ -151,6 +151,7 @@ class Capture:
     def _forget_old(self) -> None:
         """A step is over."""
         self._context.intervals.forget_old()
+        self._context.statistics.sampling.step_over()
         self._tell_unused(self._context.measuring.step_over())
 
     def _tell_unused(self, unused: tuple[Unused, ...]) -> None:
@@ -173,19 +174,34 @@ class Capture:
 
     # --- told by the taps -------------------------------------------------------------------------
 
-    @guarded
     def module_enter(self, module: nn.Module) -> None:
         """A module's forward begins."""
+        if not self.off and not self._forwards.enter_inner(module):
+            self._module_enter(module)
+
+    @guarded
+    def _module_enter(self, module: nn.Module) -> None:
         self._forwards.enter(module)
 
-    @guarded
     def module_leave(self, module: nn.Module, output: object) -> None:
         """A module's forward ended."""
-        self._forwards.leave(module, output)
+        if not self.off and not self._forwards.leave_inner(module, output):
+            self._module_leave(module, output)
 
     @guarded
+    def _module_leave(self, module: nn.Module, output: object) -> None:
+        self._forwards.leave(module, output)
+
     def op_ran(self, *call: Any) -> None:
         """A call of torch has made autograd nodes; as `graddebug.capture.lines.OpCall`."""
+        try:
+            if not self.off and not self._context.measuring.ordinary_op_ran(*call):
+                self._op_ran(*call)
+        except Exception as error:
+            self._fail(error)
+
+    @guarded
+    def _op_ran(self, *call: Any) -> None:
         self._context.measuring.op_ran(*call)
 
     @guarded

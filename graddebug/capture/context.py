@@ -125,6 +125,7 @@ class Context:
         """Report which weights the program changed itself since the last look; not those of a step."""
         moved = () if self.steps else self.weights.look()
         if moved:
+            self.statistics.weights.moved(moved)
             self.journal.note(WeightsMoved, None, params=self.table.intern(moved))
 
     def _report(self, changes: Changes, site: Site | None) -> None:

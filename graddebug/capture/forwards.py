@@ -35,6 +35,8 @@ EVAL_FORWARDS = 1024
 
 _CALL = nn.Module._call_impl.__code__
 
+_number, _thread = underscored.sequence_number, threading.get_ident
+
 
 class GraphSentinel:
     """A pre-hook on a forward's output node; it notes that a backward came by, and its death is the graph's.
@@ -113,6 +115,33 @@ class Forwards:
         self._subtrees: ModuleMap[ParameterSet] = ModuleMap()
         self._bytes: dict[str, tuple[int, int]] = {}
         self._sentinels: weakref.WeakSet[GraphSentinel] = weakref.WeakSet()
+
+    def enter_inner(self, module: nn.Module) -> bool:
+        """Note a call inside a watched module, if that is all it is.
+
+        Most calls are: this and `leave_inner` touch nothing but this thread's own lists.
+        """
+        calls = self._calls
+        if not calls.roots or module is calls.stack[0][0]:
+            return False
+        calls.stack.append((module, _number(), False))
+        return True
+
+    def leave_inner(self, module: nn.Module, output: object) -> bool:
+        """Likewise when the call ends: a module that is known, runs as ever, and is quickly measured."""
+        calls = self._calls
+        if not calls.stack or module not in self._used:
+            return False
+        entered, begin, outermost = calls.stack[-1]
+        if outermost or entered is not module:
+            return False
+        path, measuring = self._paths.get(module), self._context.measuring
+        if path and measuring.on and not module._modules and not measuring.ordinary_module_ran(path, output):
+            return False
+        calls.stack.pop()
+        if path:
+            self._context.intervals.add(_thread(), begin, _number(), path)
+        return True
 
     def enter(self, module: nn.Module) -> None:
         """A module's forward begins."""

@@ -325,9 +325,9 @@ class Optimizers:
         scale = self._kernel_scale(optimizer)
         if inside is not None and inside.optimizer_step is None:
             inside.optimizer_step, inside.gradients = stamp["order"], gradients
-        measure = StepMeasure(context.statistics, gradients, scale)
         frozen = [i for i in ready if not context.table.trainable[i]]
         idle = frozenset(i for i in ready if not state.is_fresh(i)) | frozenset(frozen)
+        measure = StepMeasure(context.statistics, gradients, scale, watch_moves=bool(idle and not closure))
         parent = context.steps[-1] if context.steps else None
         divides = underscored.fused_scaler_state(optimizer)[0] is not None
         self._open.append(

@@ -115,7 +115,9 @@ class ZeroGradient(Rule):
         zero = known & (norms == 0)
         other = known & ~zero
         # While nothing moves (a rate of zero) what begins at zero stays there.
-        moving = (measured.of("update_ratio") > 0).any(axis=1) | ~other.any(axis=1)
+        ratios = measured.of("update_ratio")
+        still = (ratios == 0).any(axis=1) & ~(ratios > 0).any(axis=1)
+        moving = ~still | ~other.any(axis=1)
         zero &= moving[:, None]
         ended = other.any(axis=0)
         later = np.where(ended, other.shape[0] - np.argmax(other[::-1], axis=0), 0)
