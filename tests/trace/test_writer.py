@@ -10,7 +10,7 @@ import pytest
 
 from graddebug.errors import UsageError
 from graddebug.graph import BackwardGraph
-from graddebug.records import ParameterInfo, RunEnd
+from graddebug.records import Acknowledgement, ParameterInfo, RunEnd
 from graddebug.trace import Recording, TraceWriter
 from tests.trace.small_run import INFO, SmallRun, finding, record_of, table_of
 
@@ -176,3 +176,11 @@ def test_full_disk_is_one_error(small_run: Callable[..., SmallRun]) -> None:
     assert 3 <= len(recording) < 50
     assert [event.step for event in recording.events()][-1] == recording.last_step
     assert (recording.closed, recording.findings) == (None, [])
+
+
+def test_acknowledgements_are_kept(small_run: Callable[..., SmallRun]) -> None:
+    """What the user knows comes back, and cannot be lost with the end of the run."""
+    run = small_run()
+    known = Acknowledgement(rules=("GD101",), parameters=("fc.*",), reason="on purpose", written="watch()")
+    run.writer.acknowledgement(known)
+    assert Recording.open(run.folder).acknowledgements == [known]
