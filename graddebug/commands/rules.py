@@ -76,7 +76,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _options(rule: type[Rule]) -> str:
-    return "\n".join(f"{name} = {getattr(rule, name)!r}" for name in rule.options)
+    return "\n".join(f"{name} = {getattr(rule, name)!r}\n    {text}" for name, text in rule.options.items())
 
 
 def _paragraphs(text: str, *, width: int) -> str:
