@@ -84,6 +84,10 @@ class Sites:
             site = self._known[key] = _site(frame, library)
         return site
 
+    def places(self) -> set[tuple[str, int]]:
+        """File and line of every site so far."""
+        return {(site.file, site.line) for site in self._known.values()}
+
 
 def _site(frame: FrameType, library: FrameType | None) -> Site:
     filename, line = frame.f_code.co_filename, frame.f_lineno

@@ -127,7 +127,7 @@ class Recording:
     @property
     def acknowledgements(self) -> list[Acknowledgement]:
         """What the user has acknowledged, as far as the run knew of it."""
-        return self._tables.acknowledgements
+        return list(self._tables.acknowledgements.values())
 
     @property
     def closed(self) -> str | None:

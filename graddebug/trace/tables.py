@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ class Tables:
         self.optimizers: list[OptimizerInfo] = []
         self.definitions = Definitions()
         self.findings: dict[str, Finding] = {}
-        self.acknowledgements: list[Acknowledgement] = []
+        self.acknowledgements: dict[Acknowledgement, Acknowledgement] = {}
         self.dropped = Dropped()
         self.nodes = MeasuredReader(rank, layout.NODES)
         self.modules = MeasuredReader(rank, layout.MODULES)
@@ -84,7 +85,8 @@ class Tables:
         self.findings[finding.id] = finding
 
     def _add_acknowledgement(self, plain: dict[str, Any]) -> None:
-        self.acknowledgements.append(ACKNOWLEDGEMENT.decode(plain))
+        entry = ACKNOWLEDGEMENT.decode(plain)
+        self.acknowledgements[replace(entry, reached=False)] = entry  # it may be reached later
 
     def _end(self, plain: dict[str, Any]) -> None:
         try:

@@ -11,6 +11,8 @@ from graddebug.diagnose.rule import Rule
 from graddebug.records import Severity
 
 CATALOGUE = {
+    "GD001": ("stale-acknowledgement", "note"),
+    "GD002": ("unreadable-acknowledgement", "note"),
     "GD101": ("stale-gradient", "error"),
     "GD102": ("discarded-gradient", "warning"),
     "GD103": ("cleared-before-step", "error"),

@@ -3,6 +3,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from graddebug.errors import UsageError
 from graddebug.graph import BackwardGraph
 from graddebug.records import Acknowledgement, ParameterInfo, RunEnd
 from graddebug.trace import Recording, TraceWriter
-from tests.trace.small_run import INFO, SmallRun, finding, record_of, table_of
+from tests.trace.small_run import BACKWARD, INFO, SmallRun, finding, record_of, table_of
 
 
 def test_folder_with_files_is_refused(tmp_path: Path) -> None:
@@ -184,3 +185,12 @@ def test_acknowledgements_are_kept(small_run: Callable[..., SmallRun]) -> None:
     known = Acknowledgement(rules=("GD101",), parameters=("fc.*",), reason="on purpose", written="watch()")
     run.writer.acknowledgement(known)
     assert Recording.open(run.folder).acknowledgements == [known]
+
+
+def test_an_acknowledgement_may_be_reached_later(small_run: Callable[..., SmallRun]) -> None:
+    """Its newer state takes the place of the older."""
+    run = small_run()
+    comment = Acknowledgement(rules=("GD101",), file="train.py", lines=(12, 12), site=BACKWARD, reached=False)
+    run.writer.acknowledgement(comment)
+    run.writer.acknowledgement(replace(comment, reached=True))
+    assert Recording.open(run.folder).acknowledgements == [replace(comment, reached=True)]
