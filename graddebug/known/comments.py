@@ -19,7 +19,7 @@ from graddebug.errors import UsageError
 from graddebug.records import Acknowledgement, Site
 
 #: What is meant as one of our comments, however it is written.
-_MEANT = re.compile(r"#+\s*(graddebug\s*(?::\s*ignore\b|ignore\s*(?=\[)))([^#]*)", re.IGNORECASE)
+_MEANT = re.compile(r"#+\s*(graddebug\s*(?::\s*ignore\b|ignore\s*(?=\[)))(.*?)(?=\s#\s|$)", re.IGNORECASE)
 _RIGHT = re.compile(r"graddebug\s*:\s*ignore")
 _CODES = re.compile(r"\s*\[([^\]]*)\](.*)")
 _LAYOUT = (tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER)
