@@ -57,9 +57,11 @@ def of_call(ignore: object = (), options: object = None) -> Configuration:
     """What was given to `graddebug.watch`; `UsageError` for what makes no sense."""
     from graddebug.diagnose.registry import all_rules
 
-    rules, call = all_rules(), "watch()"
+    if ignore == () and options is None:
+        return NOTHING
+    rules = all_rules()
     return Configuration(
-        acknowledgements=entries.acknowledgements(ignore, rules=rules, where="ignore", written=call),
+        acknowledgements=entries.acknowledgements(ignore, rules=rules, where="ignore", written="watch()"),
         options=entries.options({} if options is None else options, rules=rules, where="options"),
     )
 
@@ -68,6 +70,8 @@ def of_flags(ignored: Sequence[str], options: Sequence[str]) -> Configuration:
     """What was given as ``--ignore GD106,GD204`` and ``--option GD204.windows=40``, any number of times."""
     from graddebug.diagnose.registry import all_rules
 
+    if not ignored and not options:
+        return NOTHING
     rules = all_rules()
     codes = [code.strip() for text in ignored for code in text.split(",")]
     known = (entries.entry(code, rules=rules, where=_IGNORE, written=_IGNORE) for code in codes)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from graddebug.diagnose.acknowledge import Acknowledged, holds
 from graddebug.diagnose.registry import all_rules
+from graddebug.diagnose.rule import Rule
 from graddebug.known.comments import acknowledgements_in
 from graddebug.records import Acknowledgement, Finding
 
@@ -37,9 +39,13 @@ class LiveAcknowledged(Acknowledged):
         if file in self._read:
             return
         self._read.add(file)
-        for entry in acknowledgements_in(linecache.getlines(file), file=file, rules=all_rules()):
+        for entry in acknowledgements_in(linecache.getlines(file), file=file, rules=self._rules):
             self.entries.append(entry)
             self._learned(entry)
+
+    @cached_property
+    def _rules(self) -> Mapping[str, type[Rule]]:
+        return all_rules()
 
     def program_came_by(self, places: Collection[Place]) -> None:
         """Before the end: read the other files, and mark what the program has come by."""
