@@ -184,6 +184,8 @@ class RunInfo:
     rank: int = 0
     world: int = 1
     title: str = ""
+    #: Options of rules that differ from their default: ``{"GD204": {"windows": 40}}``.
+    options: dict[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -834,7 +836,9 @@ class Finding:
     """What a rule has to say: what happened, where, since when, how often, the proof, and the fix.
 
     ``id`` is stable for the same rule, lines and parameters: those are one finding with a count.
-    ``evidence`` maps words to plain numbers, strings or short lists of them.
+    ``evidence`` maps words to plain numbers, strings or short lists of them. ``acknowledged`` is None, or the
+    reason why the user takes it as known; ``acknowledged_by`` says where they wrote so, see
+    `Acknowledgement.written`.
     """
 
     id: str
@@ -850,3 +854,28 @@ class Finding:
     roles: tuple[Role, ...] = ()
     evidence: dict[str, object] = field(default_factory=dict, hash=False)
     acknowledged: str | None = None
+    acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """A user's word that findings are known: what all of its criteria agree with warns and fails no more.
+
+    ``rules`` are codes. ``parameters`` are globs of qualified names: each parameter of a finding must match
+    one of them. ``file`` is a path, its end, or a glob of it, and ``lines`` the first and last line in it
+    (0 and 0: all): one line of the finding must lie there.
+
+    ``written`` says where it stands: ``"comment train.py:41"``, ``"pyproject.toml"``, ``"watch()"``,
+    ``"--ignore"`` or ``"baseline known.json"``; ``site`` is the line of a comment. ``reached`` is False where
+    the program is not known to have come by its lines. ``problem`` says why a comment cannot be honoured.
+    """
+
+    rules: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    file: str = ""
+    lines: tuple[int, int] = (0, 0)
+    reason: str = ""
+    written: str = ""
+    site: Site | None = None
+    reached: bool = True
+    problem: str = ""

@@ -387,6 +387,11 @@ class Capture:
         context.journal.note(RunEnd, None, reason=reason, detail=detail)
         context.journal.flush()
 
+    @property
+    def places(self) -> set[tuple[str, int]]:
+        """File and line of everything of the program's that was seen."""
+        return self._context.sites.places()
+
     def release(self) -> None:
         """Hold nothing of the user's from now on, not even weakly: we are told of nothing any more.
 

@@ -123,6 +123,10 @@ class Sites:
             frame = frame.f_back
         return None, library
 
+    def places(self) -> set[tuple[str, int]]:
+        """File and line of every site so far."""
+        return {(site.file, site.line) for site in self._by_line.values()}
+
 
 def _site(frame: FrameType, library: FrameType | None) -> Site:
     filename, line = frame.f_code.co_filename, frame.f_lineno

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graddebug.commands.command import FAIL_ON, Command, Exit, least_severity, option
+from graddebug.commands.command import FAIL_ON, JUDGING, Command, Exit, least_severity, option
 from graddebug.records import Finding, NotObservable, StepEnd, StepRecord
 
 if TYPE_CHECKING:
     from graddebug.diagnose.engine import Engine
     from graddebug.diagnose.measured import Table
+    from graddebug.known.configuration import Configuration
     from graddebug.trace.reader import Recording
 
 
@@ -26,24 +28,59 @@ class Verdict:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the findings; exit 1 when one is at or above ``--fail-on``."""
+    """Print the findings; exit 1 when one that is not acknowledged is at or above ``--fail-on``."""
     from graddebug.commands.recording import open_recording
+    from graddebug.known.configuration import of_flags, of_project
     from graddebug.report.weigh import fails
 
+    configuration = of_flags(arguments.ignore, arguments.option).over(of_project("."))
     recording = open_recording(arguments.run_folder)
-    verdict = judge(recording)
+    verdict = judge(recording, configuration)
+    verdict = with_baseline(verdict, arguments, recording=recording)
     say = _say_json if arguments.format == "json" else _say_text
     say(recording, verdict, arguments)
     failed = fails(verdict.findings, least_severity(arguments.fail_on))
     return Exit.FINDINGS if failed else Exit.FINE
 
 
-def judge(recording: Recording) -> Verdict:
-    """Stream a recording's events and statistics through the rules, in the order of the run."""
-    from graddebug.diagnose.engine import Engine
+def with_baseline(verdict: Verdict, arguments: argparse.Namespace, *, recording: Recording) -> Verdict:
+    """Write the baseline that is to be written, and mark what the one to read, or that one, knows."""
+    from graddebug.known import baseline
     from graddebug.report.weigh import by_weight
 
-    engine = Engine(recording.parameters, recording.optimizers)
+    known, folder = None, recording.info.cwd
+    if arguments.baseline is not None:
+        known = baseline.read_baseline(Path(arguments.baseline))
+    if arguments.write_baseline is not None:
+        known = baseline.baseline_of(verdict.findings, Path(arguments.write_baseline), folder=folder)
+        baseline.write_baseline(known)
+    if known is None:
+        return verdict
+    findings, stale = baseline.accepted(known, verdict.findings, folder=folder)
+    whole = recording.closed == "finished" and recording.cut is None and not verdict.not_observable
+    if whole:
+        findings += [baseline.stale_note(entry, known, step=recording.last_step or 0) for entry in stale]
+    return replace(verdict, findings=tuple(by_weight(findings)))
+
+
+def judge(recording: Recording, configuration: Configuration | None = None) -> Verdict:
+    """Stream a recording's events and statistics through the rules, in the order of the run.
+
+    What the run's own configuration acknowledges and sets holds here, too; ``configuration`` adds to it.
+    """
+    from graddebug.diagnose.engine import Engine
+    from graddebug.diagnose.registry import all_rules
+    from graddebug.known.configuration import NOTHING
+    from graddebug.known.recorded import acknowledged_in, options_of
+    from graddebug.report.weigh import by_weight
+
+    configuration = NOTHING if configuration is None else configuration
+    engine = Engine(
+        recording.parameters,
+        recording.optimizers,
+        options=options_of(recording, configuration, all_rules()),
+        acknowledged=acknowledged_in(recording, configuration),
+    )
     measured = recording.measured() if engine.wants_statistics else iter(())
     for event in recording.events():
         engine.feed(event)
@@ -97,10 +134,11 @@ def _say_text(recording: Recording, verdict: Verdict, arguments: argparse.Namesp
 
     from graddebug.report.terminal import emit, terminal_width, wants_colour
     from graddebug.report.text import render_finding
+    from graddebug.report.weigh import open_ones
 
     colour, width = wants_colour(sys.stdout), terminal_width()
     emit(header(recording, folder=arguments.run_folder))
-    for finding in verdict.findings:
+    for finding in verdict.findings if arguments.verbose else open_ones(verdict.findings):
         emit("\n" + render_finding(finding, colour=colour, width=width))
     emit("\n" + footer(verdict, steps=len(recording), verbose=arguments.verbose))
 
@@ -124,9 +162,11 @@ def header(recording: Recording, *, folder: str) -> str:
 
 def footer(verdict: Verdict, *, steps: int, verbose: bool) -> str:
     """The count of findings, and what could not be seen."""
-    from graddebug.report.weigh import counted, tally
+    from graddebug.report.weigh import counted, open_ones, tally
 
-    lines = [f"{tally(verdict.findings)} in {counted(steps, 'step')}".capitalize()]
+    known = len(verdict.findings) - len(open_ones(verdict.findings))
+    hint = "" if verbose or not known else " (--verbose shows what is acknowledged)"
+    lines = [f"{tally(verdict.findings)} in {counted(steps, 'step')}{hint}".capitalize()]
     lines += _unseen(verdict.not_observable, verbose=verbose)
     return "\n".join(lines)
 
@@ -156,7 +196,22 @@ COMMAND = Command(
             default="warning",
             help="exit 1 for findings at or above (default: warning)",
         ),
-        option("--verbose", action="store_true", help="list what could not be observed"),
+        *JUDGING,
+        option(
+            "--baseline",
+            metavar="FILE",
+            help="take the findings that this file knows as known: fail on what is new",
+        ),
+        option(
+            "--write-baseline",
+            metavar="FILE",
+            help="write the findings that are not acknowledged into a baseline, and take them as known",
+        ),
+        option(
+            "--verbose",
+            action="store_true",
+            help="show acknowledged findings, too, and list what could not be observed",
+        ),
     ),
     run=run,
 )

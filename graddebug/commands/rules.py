@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from graddebug.commands.command import Command, Exit, option
@@ -14,8 +13,6 @@ from graddebug.errors import UsageError
 
 if TYPE_CHECKING:
     from graddebug.diagnose.rule import Rule
-
-_LEAST_LIKENESS = 0.4
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,20 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def find(rules: Mapping[str, type[Rule]], name: str) -> type[Rule]:
     """The rule of a code or a slug, in any case; `UsageError` with the nearest ones."""
+    from graddebug.diagnose.naming import did_you_mean
+
     by_name = {key: rule for rule in rules.values() for key in (rule.code.lower(), rule.slug)}
     if name.lower() in by_name:
         return by_name[name.lower()]
-    close = [by_name[key] for key in nearest_names(name.lower(), by_name)]
-    nearest = " or ".join(dict.fromkeys(f"{rule.code} {rule.slug}" for rule in close))
-    hint = f"did you mean {nearest}?" if nearest else "graddebug rules lists all"
-    raise UsageError(f"no rule is called {name!r}: {hint}")
-
-
-def nearest_names(name: str, known: Iterable[str]) -> list[str]:
-    """The three names most like ``name``, the likest first; those with little in common left out."""
-    likeness = {key: difflib.SequenceMatcher(None, name, key).ratio() for key in known}
-    ranked = sorted(likeness, key=lambda key: (-likeness[key], key))
-    return [key for key in ranked[:3] if likeness[key] >= _LEAST_LIKENESS]
+    raise UsageError(f"no rule is called {name!r}: {did_you_mean(name, rules)}")
 
 
 def table(rules: Mapping[str, type[Rule]]) -> str:
@@ -76,7 +65,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _options(rule: type[Rule]) -> str:
-    return "\n".join(f"{name} = {getattr(rule, name)!r}" for name in rule.options)
+    return "\n".join(f"{name} = {getattr(rule, name)!r}\n    {text}" for name, text in rule.options.items())
 
 
 def _paragraphs(text: str, *, width: int) -> str:

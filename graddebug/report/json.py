@@ -47,6 +47,7 @@ def finding_json(finding: Finding) -> dict[str, object]:
         "sites": [_site(role) for role in finding.roles],
         "evidence": plain(finding.evidence),
         "acknowledged": finding.acknowledged,
+        "acknowledged_by": finding.acknowledged_by or None,
     }
 
 

@@ -58,7 +58,7 @@ def _title(finding: Finding, *, colour: bool) -> str:
     severity = finding.severity
     word = paint(f"{GLYPHS[severity]} {severity.word}", _COLOURS[severity], "bold", colour=colour)
     name = paint(f"{printable(finding.rule)} {printable(finding.slug)}", "bold", colour=colour)
-    return f"{word}  {name}"
+    return f"{word}  {name}{' (acknowledged)' if finding.acknowledged is not None else ''}"
 
 
 def _where(role: Role) -> str:
@@ -77,7 +77,8 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("seen", _seen(finding)),
     ]
     if finding.acknowledged is not None:
-        facts.append(("known", finding.acknowledged))
+        where = f" ({finding.acknowledged_by})" if finding.acknowledged_by else ""
+        facts.append(("known", f"{finding.acknowledged}{where}"))
     return [(label, value) for label, value in facts if value]
 
 

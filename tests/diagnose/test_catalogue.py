@@ -11,6 +11,8 @@ from graddebug.diagnose.rule import Rule
 from graddebug.records import Severity
 
 CATALOGUE = {
+    "GD001": ("stale-acknowledgement", "note"),
+    "GD002": ("unreadable-acknowledgement", "note"),
     "GD101": ("stale-gradient", "error"),
     "GD102": ("discarded-gradient", "warning"),
     "GD103": ("cleared-before-step", "error"),
@@ -83,9 +85,10 @@ def test_every_rule_explains_itself(rule: type[Rule]) -> None:
 
 
 @pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
-def test_every_option_has_a_default(rule: type[Rule]) -> None:
-    """Options are attributes of the class."""
-    assert all(hasattr(rule, option) for option in rule.options)
+def test_every_option_has_a_default_and_says_what_it_is(rule: type[Rule]) -> None:
+    """Options are attributes of the class, and numbers."""
+    assert all(type(getattr(rule, option)) in (int, float) for option in rule.options)
+    assert all(text and not text.endswith(".") for text in rule.options.values())
 
 
 def test_rules_are_sorted_by_code() -> None:

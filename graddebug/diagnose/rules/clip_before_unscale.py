@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number, quoted, sentence, times
 from graddebug.ledger import Consumed, Ledger, Line, line_of
 from graddebug.records import (
@@ -71,7 +71,9 @@ class ClipBeforeUnscale(Rule):
         "clip_grad_norm_(model.parameters(), 1.0)\n"
         "scaler.step(optimizer)\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in which one limit by hand changed gradients that still carry the scale",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:

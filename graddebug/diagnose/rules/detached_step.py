@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import nothing_can_change, orphan_pairs, reaching_nothing, trainable_owned
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Backward, Severity
@@ -34,7 +34,9 @@ class DetachedStep(Rule):
         "loss_g = loss_fn(discriminator(fake), real_label)\n"
         "loss_g.backward(); opt_g.step()\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in a row without a gradient, for parameters that never had one",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:

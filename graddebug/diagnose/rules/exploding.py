@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from graddebug.diagnose.layers import lines, owned_rows
 from graddebug.diagnose.measured import Floats, Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import Clipped, ParameterSet, Severity
 
@@ -59,7 +59,13 @@ class Exploding(Rule):
         "clip_grad_norm_(model.parameters(), 1.0)       # and a bound for what may still come\n"
         "optimizer.step()\n"
     )
-    options = ("growth", "worse", "thrown", "steps", "rising")
+    options = thresholds(
+        growth="growth of the total norm over the run's first steps",
+        worse="loss over the loss at the beginning",
+        thrown="share of the weights' norm that a step moves",
+        steps="steps of a stretch that lie beyond `growth`",
+        rising="steps in a row that at least double the norm, right before NaN or inf",
+    )
     #: Growth of the total norm over the run's first steps. Healthy runs stay within a factor of about 100:
     #: Philipp et al., "The exploding gradient problem demystified" (2018), speak of exploding from there on.
     growth = 1e3

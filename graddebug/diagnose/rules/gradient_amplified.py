@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graddebug.diagnose.nonfinite import products, singular
 from graddebug.diagnose.nonfinite.facts import Facts, number, stem
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, sentence
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Amplified, Origin, Severity
@@ -44,7 +44,9 @@ class GradientAmplified(Rule):
         "\n"
         "unit = F.normalize(x, dim=-1, eps=1e-3)     # right\n"
     )
-    options = ("ratio",)
+    options = thresholds(
+        ratio="norm that goes out of the op over the norm that comes in",
+    )
     ratio: float = 1e6
 
     def __init__(self, **options: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.half import Underflow, lost_evidence, lost_words, rescuing_scale
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import literal, number
 from graddebug.ledger import Ledger
 from graddebug.records import HalfMeasured, Severity
@@ -27,7 +27,10 @@ class GradientUnderflow(Rule):
         "\n"
         "scaler = torch.amp.GradScaler()                  # right: begins at 65,536\n"
     )
-    options = ("share", "measured")
+    options = thresholds(
+        share="share of a gradient's elements that are too small for half precision",
+        measured="measured backwards in a row",
+    )
     #: The share of the numbers that are not zero, of all gradients measured in half precision.
     share = 0.5
     #: Measured backwards in a row.

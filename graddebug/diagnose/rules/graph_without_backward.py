@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, size, times
 from graddebug.ledger import Ledger, Line, line_of
 from graddebug.records import Backward, Forward, GraphReleased, RunEnd, Severity, Site
@@ -45,7 +45,9 @@ class GraphWithoutBackward(Rule):
         "    for x, y in val_loader:\n"
         "        correct += (model(x).argmax(1) == y).sum()\n"
     )
-    options = ("forwards",)
+    options = thresholds(
+        forwards="forwards in a row in eval mode whose graphs no backward used",
+    )
     forwards = 3
 
     def __init__(self, **options: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.half import Underflow, lost_evidence, lost_words, rescuing_scale
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number
 from graddebug.ledger import Ledger
 from graddebug.records import HalfMeasured, ScalerSeen, Severity
@@ -28,7 +28,10 @@ class HalfWithoutScaler(Rule):
         "\n"
         "scaler.scale(loss).backward()                    # right\n"
     )
-    options = ("share", "measured")
+    options = thresholds(
+        share="share of a gradient's elements that are too small for half precision",
+        measured="measured backwards in a row",
+    )
     #: As in GD415.
     share = 0.5
     measured = 3

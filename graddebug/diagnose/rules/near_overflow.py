@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.half import LARGEST, headroom
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number
 from graddebug.ledger import Ledger
 from graddebug.records import HalfMeasured, Severity
@@ -28,7 +28,10 @@ class NearOverflow(Rule):
         "\n"
         "    scores = (q / math.sqrt(d)) @ k.mT    # right: divided first\n"
     )
-    options = ("bits", "measured")
+    options = thresholds(
+        bits="bits left below the dtype's maximum",
+        measured="measurements of one place that came so near",
+    )
     #: Bits below the dtype's maximum.
     bits = 2.0
     #: Measurements of the same place that came so near, each with another value: a constant is a mask's.

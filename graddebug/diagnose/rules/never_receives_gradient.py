@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graddebug.diagnose.causes import IDLE_WINDOWS, replaced
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife
 from graddebug.records import OptimizerStep, ParameterInfo, ParametersUsed, RunEnd, Severity
@@ -33,7 +33,10 @@ class NeverReceivesGradient(Rule):
         "features = self.encoder(x)             # right\n"
         "return self.head(features)\n"
     )
-    options = ("windows", "windows_at_end")
+    options = thresholds(
+        windows="windows without a gradient, while the run goes on",
+        windows_at_end="windows without a gradient, once the run has finished",
+    )
     #: A loss term that begins later, a module that is trained later: a warm-up has so many windows.
     windows = IDLE_WINDOWS
     #: In a whole run nothing more can follow.

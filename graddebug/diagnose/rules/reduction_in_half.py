@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
 from graddebug.records import HalfReduction, ParameterInfo, Severity
@@ -30,7 +30,9 @@ class ReductionInHalf(Rule):
         "\n"
         "loss = F.mse_loss(out.float(), target)       # right\n"
     )
-    options = ("elements",)
+    options = thresholds(
+        elements="elements that a sum in float16 adds up",
+    )
     #: Elements that a sum adds up; float16 counts to 2,048 without a gap.
     elements = 2048
 

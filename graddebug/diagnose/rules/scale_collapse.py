@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from graddebug.diagnose.half import birth, first_origin, no_scale_helps
-from graddebug.diagnose.rule import Claim, Claims, roles
+from graddebug.diagnose.rule import Claim, Claims, roles, thresholds
 from graddebug.diagnose.skips import JudgesSkips
 from graddebug.diagnose.wording import number, quoted, sentence, times
 from graddebug.ledger import Ledger
@@ -65,7 +65,12 @@ class ScaleCollapse(JudgesSkips):
         "\n"
         "loss = torch.special.xlogy(p, p.clamp_min(1e-8)).sum()    # right: finite\n"
     )
-    options = ("hopeless", "streak", "halvings", "constant")
+    options = thresholds(
+        hopeless="skips in a row that no scale would have prevented",
+        streak="skips in a row, together with `halvings`",
+        halvings="halvings below a scale that had worked",
+        constant="skips in a row with a scale that does not fall",
+    )
     #: Skips in a row that no scale would have prevented.
     hopeless = 5
     #: Skips in a row, and halvings below a scale that worked: gradients do not grow a thousandfold.

@@ -11,7 +11,7 @@ from graddebug.diagnose.causes import (
     orphan_pairs,
     reaching_nothing,
 )
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Severity
@@ -45,7 +45,9 @@ class StepWithoutGradient(Rule):
         "loss.backward()\n"
         "optimizer.step()    # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="steps in a row without any gradient",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from graddebug.diagnose.layers import lines, matrices
 from graddebug.diagnose.measured import Floats, Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import OptimizerStep, Severity
@@ -30,7 +30,11 @@ class UpdateRatio(Rule):
         "\n"
         "optimizer = SGD(model.parameters(), lr=1e-2)    # right: about a thousandth of the weights a step\n"
     )
-    options = ("high", "low", "stretches")
+    options = thresholds(
+        high="norm of a step's change over the norm of the weights, above which it is far too long",
+        low="the same, below which it is far too short",
+        stretches="stretches of 10 steps in a row",
+    )
     #: Norm of the change over norm of the weights. "Roughly 1e-3": A. Karpathy, CS231n notes, "Ratio of
     #: weights:updates"; L. Bottou's advice for SGD is the same. Adam on weights of 0.02 begins near 0.05.
     high = 0.5

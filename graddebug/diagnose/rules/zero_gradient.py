@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from graddebug.diagnose.layers import LOOK_UPS, by_module, lines, row
 from graddebug.diagnose.measured import Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.diagnose.wording import names, times
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import Backward, ParameterSet, RunEnd, Severity
@@ -60,7 +60,11 @@ class ZeroGradient(Rule):
         "\n"
         "loss = F.binary_cross_entropy_with_logits(1000 * x, y)               # right\n"
     )
-    options = ("windows", "windows_of_a_part", "least_loss")
+    options = thresholds(
+        windows="measured steps in a row",
+        windows_of_a_part="measured steps in a row for a part that never had another gradient",
+        least_loss="loss below which a gradient of zero is right",
+    )
     #: Measured steps in a row. A head or adapter that begins at zero gives its neighbours zero in the first
     #: one or two; the same patience as for an idle optimizer (GD112).
     windows = 20
