@@ -285,8 +285,9 @@ class QuietForwards(Event):
     Told of trainable parameters only, once for each stretch of windows (between optimizer steps) and at
     the run's end. ``how`` they ran: ``"graph"`` (with gradients enabled at least once), ``"checkpoint"``
     (inside of a reentrant checkpoint, which disables them) or ``"no_grad"``; ``training`` is their own
-    flag. ``in_front`` are the parameters of modules that lay between the loss and ``params`` in the last
-    graph that reached these, as far as that graph is still known.
+    flag; ``site`` is a line that called one of them. ``in_front`` are the parameters of modules that lay
+    between the loss and ``params`` in the last graph that reached these, as far as that graph is still
+    known.
     """
 
     kind: ClassVar[str] = "quiet"

@@ -123,7 +123,7 @@ class Capture:
             intervals=ModuleIntervals(),
             graphs=GraphCatalogue(self._new_graph, self._decline),
             measuring=Measuring(self._nodes, sites, table.index, self._fail),
-            quiet=Quiet(table, journal),
+            quiet=Quiet(table, journal, sites),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )

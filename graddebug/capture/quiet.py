@@ -18,8 +18,9 @@ from graddebug.capture.frames import innermost
 from graddebug.capture.in_front import Fronts
 from graddebug.capture.journal import Journal
 from graddebug.capture.parameters import ModuleMap, ParameterTable
+from graddebug.capture.sites import Sites
 from graddebug.graph import BackwardGraph
-from graddebug.records import ParameterSet, QuietForwards
+from graddebug.records import ParameterSet, QuietForwards, Site
 
 #: Windows in a stretch; the first ones are shorter.
 STRETCH = 8
@@ -41,6 +42,7 @@ class _Runs:
     count: int = 0
     how: str = NO_GRAD
     training: bool = False
+    site: Site | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class _Written:
 class Quiet:
     """Turns the runs of such modules into QuietForwards events."""
 
-    def __init__(self, table: ParameterTable, journal: Journal) -> None:
+    def __init__(self, table: ParameterTable, journal: Journal, sites: Sites) -> None:
         self._table = table
+        self._sites = sites
         self._journal = journal
         self._fronts = Fronts(table)
         self._written: dict[int, _Written] = {}
@@ -93,6 +96,8 @@ class Quiet:
             return
         runs.window = self._window
         runs.count += 1
+        if runs.count == 1:
+            runs.site = self._sites.here()
         if runs.how is NO_GRAD and innermost(_CHECKPOINT, sys._getframe()) is not None:
             runs.how = CHECKPOINT
 
@@ -143,16 +148,18 @@ class Quiet:
     def _tell(self, quiet: frozenset[int]) -> None:
         """What ran, the parameters that have all in common together."""
         found: dict[tuple[str, bool, int, ParameterSet], list[int]] = {}
+        sites: dict[object, Site | None] = {}
         for module, runs in self._watched.items():
             if runs.count:
                 for index in quiet.intersection(self._table.module_params.get(module) or ()):
                     key = (runs.how, runs.training, runs.count, self._in_front(index))
                     found.setdefault(key, []).append(index)
+                    sites.setdefault(key, runs.site)
             self._watched[module] = _Runs()
         for (how, training, windows, in_front), params in found.items():
             self._journal.note(
                 QuietForwards,
-                None,
+                sites[how, training, windows, in_front],
                 params=self._table.intern(params),
                 how=how,
                 training=training,
