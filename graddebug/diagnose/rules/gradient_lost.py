@@ -181,5 +181,5 @@ def _is_alternative(index: int, in_front: ParameterSet, ledger: Ledger) -> bool:
 
 def _last_backward(life: Life) -> tuple[Site | None, int]:
     """The line and the step of the last backward that wrote it."""
-    newest = life.newest or (life.discard.newest if life.discard else None)
-    return (newest.site, newest.last.step) if newest else (None, 0)
+    last = life.last_write
+    return (last.site, last.last.step) if last is not None else (None, 0)

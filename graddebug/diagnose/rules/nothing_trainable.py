@@ -52,6 +52,8 @@ class NothingTrainable(Rule):
             return None
         if fact.step.parent is not None or nothing_can_change(fact.step) or orphan_pairs(optimizer, ledger):
             return None
+        if not frozenset(fact.step.zero).issuperset(fact.step.ready):
+            return None  # gradients from elsewhere: put there by hand, or old ones (GD108)
         if not _another_trains(fact, ledger):
             return [_claim(fact, ledger)]
         count, claim = self._beside.get(optimizer.index, (0, None))

@@ -32,7 +32,7 @@ class ParameterDidNotMove(Rule):
     """Never once in the run, though a step was due that is many times the distance to the next number.
 
     With an optimizer that is not torch's own, it is said late: it may gather several gradients for one
-    update, or begin late. Not: a step too small for the dtype (GD207), a gradient that is only rounding noise.
+    update, or begin late. Not: a step too small for the dtype (GD207), a gradient of rounding noise.
     """
 
     code = "GD210"
@@ -41,8 +41,8 @@ class ParameterDidNotMove(Rule):
     severity = Severity.ERROR
     why = (
         "The gradient is there, the learning rate is not zero, step() ran, and the value is the same to "
-        "the last bit. The update went into a copy: `p = p - lr * grad` or `p.add(...)` without the underscore "
-        "in an optimizer of one's own, a hook that puts old values back, a kernel that drops the result."
+        "the last bit. The update went into a copy: `p = p - lr * grad` or `p.add(...)` without its "
+        "underscore in an optimizer of one's own, a hook that puts old values back."
     )
     fix = "Update the parameter itself, in place and under `torch.no_grad()`: `p.add_(grad, alpha=-lr)`."
     example = (

@@ -157,9 +157,9 @@ class UpdateLostToPrecision(Rule):
             step=min(self._standing[p].since for p in params),
             message=(
                 f"`{name}.step()` had a gradient for {PARAMETERS} and a learning rate of "
-                f"{number(told.rate)}, and in {times(told.steps, 'step')} it changed {how_many}: in {dtype} numbers of about "
-                f"{number(told.weight)} lie {number(told.spacing)} apart, and a change of about "
-                f"{number(told.update)} is rounded away."
+                f"{number(told.rate)}, and in {times(told.steps, 'step')} it changed {how_many}: in {dtype} "
+                f"numbers of about {number(told.weight)} lie {number(told.spacing)} apart, and a change of "
+                f"about {number(told.update)} is rounded away."
             ),
             fix=(
                 "Keep these weights in float32 and compute in half precision under `torch.autocast`, instead "
