@@ -280,21 +280,20 @@ class ParametersUsed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietForwards(Event):
-    """Modules ran forward in ``windows`` windows, while no backward wrote ``params``, which they own.
+    """Modules ran forward in so many ``steps``, while no backward wrote ``params``, which they own.
 
-    Told of trainable parameters only, once for each stretch of windows (between optimizer steps) and at
-    the run's end. ``how`` they ran: ``"graph"`` (with gradients enabled at least once), ``"checkpoint"``
-    (inside of a reentrant checkpoint, which disables them) or ``"no_grad"``; ``training`` is their own
-    flag; ``site`` is a line that called one of them. ``in_front`` are the parameters of modules that lay
-    between the loss and ``params`` in the last graph that reached these, as far as that graph is still
-    known.
+    Told of trainable parameters that an optimizer owns, once for each stretch of steps and at the run's
+    end. ``how`` they ran: ``"graph"`` (with gradients enabled at least once), ``"checkpoint"`` (inside of a
+    reentrant checkpoint, which disables them) or ``"no_grad"``; ``training`` is their own flag; ``site`` is
+    a line that called one of them. ``in_front`` are the parameters of modules that lay between the loss and
+    ``params`` in the last graph that reached these, as far as that graph is still known.
     """
 
     kind: ClassVar[str] = "quiet"
     params: ParameterSet
     how: str
     training: bool = True
-    windows: int = 1
+    steps: int = 1
     in_front: ParameterSet = ()
 
 

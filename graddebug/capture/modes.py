@@ -5,6 +5,7 @@ The flag of the outermost module can lie: a wrapper in train mode around a model
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from graddebug.capture.parameters import ModuleMap, ParameterTable, parameters_o
 from graddebug.records import ModulesInEval
 
 #: Forwards of one module after which its layers are listed anew.
-RELIST = 128
+RELIST = 1024
 
 
 @dataclass(slots=True)
@@ -83,12 +84,20 @@ def mode_layers(module: nn.Module) -> list[nn.Module]:
 
 def _matters(layer: nn.Module) -> bool:
     """Whether its output depends on its mode; also in layers of other libraries that are called so."""
-    if any(True for _ in layer.children()):
+    kind = _kind(type(layer).__name__)
+    if not kind or any(True for _ in layer.children()):
         return False
-    kind = type(layer).__name__.lower()
-    if "dropout" in kind or "droppath" in kind:
+    if kind == "dropout":
         return getattr(layer, "p", getattr(layer, "drop_prob", 1)) != 0
-    return "batchnorm" in kind and getattr(layer, "track_running_stats", True)
+    return bool(getattr(layer, "track_running_stats", True))
+
+
+@functools.lru_cache(maxsize=512)
+def _kind(class_name: str) -> str:
+    name = class_name.lower()
+    if "dropout" in name or "droppath" in name:
+        return "dropout"
+    return "norm" if "batchnorm" in name else ""
 
 
 def parts_in_eval(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:

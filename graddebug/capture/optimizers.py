@@ -446,7 +446,7 @@ class Optimizers:
         context.journal.add(make)
         if not context.steps:
             context.windows += 1
-            context.quiet.window_over(context.windows)
+            context.quiet.optimizer_stepped()
             context.journal.mark()
 
     def _bad_state(self, opened: OpenStep, spoiled: list[int]) -> BadState:

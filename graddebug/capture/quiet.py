@@ -1,6 +1,6 @@
 """Trainable parameters that no backward writes: whether, and how, the modules that own them still run.
 
-Looked at once in a stretch of windows, from sets that capture has anyway. Only calls of modules whose
+Looked at once in a stretch of steps, from sets that capture has anyway. Only calls of modules whose
 parameters were quiet for a whole stretch cost anything.
 """
 
@@ -22,7 +22,7 @@ from graddebug.capture.sites import Sites
 from graddebug.graph import BackwardGraph
 from graddebug.records import ParameterSet, QuietForwards, Site
 
-#: Windows in a stretch; the first ones are shorter.
+#: Steps in a stretch; the first ones are shorter.
 STRETCH = 8
 
 #: Sets of parameters that backwards wrote, remembered with their graph; a program that trains another set in
@@ -38,20 +38,15 @@ GRAPH, CHECKPOINT, NO_GRAD = "graph", "checkpoint", "no_grad"
 class _Runs:
     """What a module whose parameters are quiet did in this stretch."""
 
-    window: int = -1
+    step: int = -1
     count: int = 0
     how: str = NO_GRAD
     training: bool = False
     site: Site | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """The newest backward that wrote one set of parameters."""
-
-    params: ParameterSet
-    graph: str | None
-    window: int
+#: The newest backward that wrote one set of parameters: the set, its graph, its step.
+_Written = tuple[ParameterSet, str | None, int]
 
 
 class Quiet:
@@ -65,7 +60,8 @@ class Quiet:
         self._written: dict[int, _Written] = {}
         self._quiet: frozenset[int] = frozenset()
         self._watched: ModuleMap[_Runs] = ModuleMap()
-        self._window = 0
+        self._step = 0
+        self._counted = -1
         self._since = 0
         #: Whether any module is watched: asked in every module call.
         self.on = False
@@ -80,7 +76,7 @@ class Quiet:
         """A backward wrote these (a set that is one and the same object in every step)."""
         key = id(params)
         self._written.pop(key, None)  # the newest comes last
-        self._written[key] = _Written(params, graph, self._window)
+        self._written[key] = (params, graph, self._step)
         if len(self._written) > _REMEMBERED:
             del self._written[next(iter(self._written))]
 
@@ -92,25 +88,29 @@ class Quiet:
         runs.training = runs.training or module.training
         if runs.how is not GRAPH and torch.is_grad_enabled():
             runs.how = GRAPH
-        if runs.window == self._window:
+        if runs.step == self._step:
             return
-        runs.window = self._window
+        runs.step = self._step
         runs.count += 1
         if runs.count == 1:
             runs.site = self._sites.here()
-        if runs.how is NO_GRAD and innermost(_CHECKPOINT, sys._getframe()) is not None:
-            runs.how = CHECKPOINT
+            if runs.how is NO_GRAD and innermost(_CHECKPOINT, sys._getframe()) is not None:
+                runs.how = CHECKPOINT
 
-    def window_over(self, windows: int) -> None:
-        """An outermost optimizer step has returned, the ``windows``-th of them."""
-        self._window = windows
-        if not windows % STRETCH or (windows < STRETCH and not windows & (windows - 1)):
+    def optimizer_stepped(self) -> None:
+        """An outermost optimizer step has returned: the first of a step of the training loop counts."""
+        if self._journal.step == self._counted:
+            return
+        self._counted = self._journal.step
+        self._step += 1
+        if not self._step % STRETCH or (self._step < STRETCH and not self._step & (self._step - 1)):
             self._stretch_over()
 
     def finish(self) -> None:
         """The watch is left."""
-        if self._window > self._since:
-            self._tell(self._quiet - self._written_since())
+        written = self._written_since()
+        if written or self._step > self._since:  # else only forwards came after the last step
+            self._tell(self._quiet - written)
 
     def release(self) -> None:
         """Hold no module, not even weakly."""
@@ -123,7 +123,7 @@ class Quiet:
         written = self._written_since()
         if self.on:
             self._tell(self._quiet - written)
-        self._since = self._window
+        self._since = self._step
         trainable = self._table.trainable
         if len(written) < sum(trainable):
             quiet = (i for i, wants in enumerate(trainable) if wants and i not in written)
@@ -133,7 +133,7 @@ class Quiet:
 
     def _written_since(self) -> frozenset[int]:
         """What backwards wrote in this stretch."""
-        sets = [one.params for one in self._written.values() if one.window >= self._since]
+        sets = [params for params, _, step in self._written.values() if step >= self._since]
         return frozenset(sets[0]) if len(sets) == 1 else frozenset().union(*sets)
 
     def _watch(self, quiet: frozenset[int]) -> None:
@@ -156,18 +156,20 @@ class Quiet:
                     found.setdefault(key, []).append(index)
                     sites.setdefault(key, runs.site)
             self._watched[module] = _Runs()
-        for (how, training, windows, in_front), params in found.items():
+        for (how, training, steps, in_front), params in found.items():
             self._journal.note(
                 QuietForwards,
-                sites[how, training, windows, in_front],
+                sites[how, training, steps, in_front],
                 params=self._table.intern(params),
                 how=how,
                 training=training,
-                windows=windows,
+                steps=steps,
                 in_front=in_front,
             )
 
     def _in_front(self, index: int) -> ParameterSet:
         """By the newest graph that reached it; empty for one that none did."""
-        newest = next((one for one in reversed(self._written.values()) if index in one.params), None)
-        return () if newest is None or newest.graph is None else self._fronts.of(newest.graph, index)
+        for params, graph, _ in reversed(self._written.values()):
+            if index in params:
+                return () if graph is None else self._fronts.of(graph, index)
+        return ()

@@ -342,7 +342,7 @@ class _Telling:
     def _quiet(self, event: QuietForwards) -> str:
         return (
             f"no gradient for {self._named(event.params)}, whose modules {_RAN.get(event.how, 'ran')} in "
-            f"{several(event.windows, 'window')}"
+            f"{several(event.steps, 'step')}"
         )
 
     def _optimizer(self, index: int) -> str:

@@ -47,7 +47,7 @@ def train(*cuts: str, freeze: bool = False) -> Seen:
 def told(seen: Seen) -> list[tuple[list[str], str, int, list[str]]]:
     """What was told, in order."""
     return [
-        (seen.names(event.params), event.how, event.windows, seen.names(event.in_front))
+        (seen.names(event.params), event.how, event.steps, seen.names(event.in_front))
         for event in seen.of(QuietForwards)
     ]
 

@@ -11,7 +11,7 @@ from graddebug.diagnose.wording import names, quoted, times
 from graddebug.ledger import Ledger, Life
 from graddebug.records import ParameterSet, QuietForwards, RunEnd, Severity, Site
 
-#: Windows in which what is alive was written last, at most so long ago.
+#: What is alive was written so many steps ago at most.
 _LATELY = 16
 
 
@@ -20,7 +20,8 @@ class _Silence:
     """How long a parameter's module has run in vain since its last gradient at tick ``since``."""
 
     since: int
-    windows: int = 0
+    now: int = 0
+    steps: int = 0
     longest_before: int = 0
     how: str = "graph"
     site: Site | None = None
@@ -51,12 +52,12 @@ class GradientLost(Rule):
         "if step == warmup:\n"
         "    encoder.requires_grad_(False)         # right, where that is meant\n"
     )
-    options = ("windows", "windows_at_end", "received")
-    #: Windows without a gradient; never fewer than it had some in, as training may go in phases.
-    windows = IDLE_WINDOWS
+    options = ("steps", "steps_at_end", "received")
+    #: Steps without a gradient; never fewer than it had some in, as training may go in phases.
+    steps = IDLE_WINDOWS
     #: The same where the run is over and no phase can follow.
-    windows_at_end = 10
-    #: Windows in which it had a gradient.
+    steps_at_end = 10
+    #: Steps in which it had a gradient.
     received = 5
 
     def __init__(self, **options: object) -> None:
@@ -80,9 +81,10 @@ class GradientLost(Rule):
     def _count(self, index: int, event: QuietForwards, life: Life) -> None:
         known = self._silent.get(index)
         if known is None or known.since != life.touched:
-            longest = max(known.windows, known.longest_before) if known else 0
+            longest = max(known.steps, known.longest_before) if known else 0
             known = self._silent[index] = _Silence(life.touched, longest_before=longest)
-        known.windows += event.windows
+        known.steps += event.steps
+        known.now = event.step
         known.how, known.site, known.in_front = event.how, event.site, event.in_front
 
     def _is_cut(self, index: int, event: QuietForwards, ledger: Ledger) -> bool:
@@ -90,8 +92,8 @@ class GradientLost(Rule):
         life = ledger.cohorts.life(index)
         if life.windows_ever < self.received or not life.trainable:
             return False
-        alive = _alive(event.in_front, life, ledger)
-        return bool(alive) and not _is_alternative(index, event.in_front, ledger)
+        alive = _alive(event.in_front, life, ledger, now=event.step)
+        return bool(alive) and not _is_alternative(index, event, ledger)
 
     def _judge(self, params: list[int], ledger: Ledger, *, ended: bool) -> Claims:
         lost = [p for p in params if self._long_enough(p, ledger, ended=ended)]
@@ -106,19 +108,19 @@ class GradientLost(Rule):
         silence, life = self._silent[index], ledger.cohorts.life(index)
         if index in self._told or silence.since != life.touched or not life.trainable or not life.owners:
             return False
-        least = self.windows_at_end if ended else max(self.windows, life.windows_ever)
-        return silence.windows >= least and silence.windows > 2 * silence.longest_before
+        least = self.steps_at_end if ended else max(self.steps, life.windows_ever)
+        return silence.steps >= least and silence.steps > 2 * silence.longest_before
 
     def _claim(self, params: list[int], owner: int, ledger: Ledger) -> Claim:
         silence, life = self._silent[params[0]], ledger.cohorts.life(params[0])
         newest, step = _last_backward(life), ledger.optimizers[owner].last
         name = ledger.optimizer_name(owner)
-        alive = [ledger.parameter_name(p) for p in _alive(silence.in_front, life, ledger)]
+        alive = [ledger.parameter_name(p) for p in _alive(silence.in_front, life, ledger, now=silence.now)]
         return Claim(
             step=newest[1],
             message=(
-                f"{PARAMETERS} received gradients in {times(life.windows_ever, 'window')}, the last one in "
-                f"step {newest[1]}, and none in {times(silence.windows, 'window')} since, while "
+                f"{PARAMETERS} received gradients in {times(life.windows_ever, 'step')}, the last one in "
+                f"step {newest[1]}, and none in {times(silence.steps, 'step')} since, while "
                 f"{names(alive)} in front of {'it' if len(params) == 1 else 'them'} "
                 f"{'is' if len(alive) == 1 else 'are'} trained as before. {_HOW[silence.how]}"
             ),
@@ -134,8 +136,8 @@ class GradientLost(Rule):
             ),
             parameters=tuple(params),
             evidence={
-                "windows_with_gradient": life.windows_ever,
-                "windows_without": silence.windows,
+                "steps_with_gradient": life.windows_ever,
+                "steps_without": silence.steps,
                 "last_step_with_gradient": newest[1],
                 "still_trained": alive[:4],
             },
@@ -157,26 +159,26 @@ _LOOK_FOR = {
 }
 
 
-def _alive(in_front: ParameterSet, life: Life, ledger: Ledger) -> list[int]:
+def _alive(in_front: ParameterSet, life: Life, ledger: Ledger, *, now: int) -> list[int]:
     """Those that the same optimizer still trains."""
-    found = []
-    for index in in_front:
-        other = ledger.cohorts.life(index)
-        if not other.owners.isdisjoint(life.owners) and ledger.window - other.last_window <= _LATELY:
-            found.append(index)
-    return [index for index in found if ledger.cohorts.life(index).touched > life.touched]
+    lives = ((index, ledger.cohorts.life(index)) for index in in_front)
+    return [
+        i for i, one in lives if not one.owners.isdisjoint(life.owners) and _trained_since(life, one, now)
+    ]
 
 
-def _is_alternative(index: int, in_front: ParameterSet, ledger: Ledger) -> bool:
+def _is_alternative(index: int, event: QuietForwards, ledger: Ledger) -> bool:
     """Whether one of a row of alike, not in front of it, is trained in its place (an expert, a head)."""
-    alike, front = row(ledger.parameters[index]), frozenset(in_front)
-    since = ledger.cohorts.life(index).touched
-    return any(
-        info.index not in front and info.index != index and row(info) == alike
-        for info in ledger.parameters
-        if ledger.cohorts.life(info.index).touched > since
-        and ledger.window - ledger.cohorts.life(info.index).last_window <= _LATELY
-    )
+    alike, front = row(ledger.parameters[index]), frozenset(event.in_front)
+    others = (p.index for p in ledger.parameters if p.index not in front and row(p) == alike)
+    life = ledger.cohorts.life(index)
+    return any(_trained_since(life, ledger.cohorts.life(other), event.step) for other in others)
+
+
+def _trained_since(lost: Life, other: Life, now: int) -> bool:
+    """Whether the other one got gradients after the last of the lost one, and lately."""
+    last = other.last_write
+    return last is not None and other.touched > lost.touched and now - last.last.step <= _LATELY
 
 
 def _last_backward(life: Life) -> tuple[Site | None, int]:

@@ -16,18 +16,18 @@ _REMEMBERED_FORWARDS = 1024
 class _Story:
     """Of the backwards of one line through one outermost module.
 
-    ``windows``: in eval mode, in a row, after one in train mode.
+    ``steps``: in eval mode, in a row, after one in train mode; ``step``: the last of them.
     """
 
     trained: bool = False
-    windows: int = 0
-    window: int = -1
+    steps: int = 0
+    step: int = -1
     evaluation: Site | None = None
     mark: ModulesInEval | None = None
 
 
 class LeftInEval(Rule):
-    """The same backward that was run in train mode is run in eval mode now, window after window.
+    """The same backward that was run in train mode is run in eval mode now, step after step.
 
     Layers are asked themselves: the flag of the outermost module can lie. Not: training that was in eval mode
     from its first step on; batch norm or dropout layers that were switched one by one; a part that is frozen.
@@ -54,9 +54,9 @@ class LeftInEval(Rule):
         "    train_one_epoch(model)\n"
         "    evaluate(model)\n"
     )
-    options = ("windows",)
+    options = ("steps",)
     #: Steps in a row.
-    windows = 3
+    steps = 3
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
@@ -95,7 +95,7 @@ class LeftInEval(Rule):
                 module, mark = self._forwards[order]
                 modes.setdefault(module, []).append(mark)
         for module, marks in modes.items():
-            self._note((line_of(event.site), module), marks, event, ledger)
+            self._note((line_of(event.site), module), marks, event)
         return None
 
     def _note(
@@ -103,21 +103,20 @@ class LeftInEval(Rule):
         key: tuple[Line | None, str],
         marks: list[ModulesInEval | None],
         event: Backward,
-        ledger: Ledger,
     ) -> None:
         story = self._stories.setdefault(key, _Story())
         mark = marks[-1]
         if any(one is None or (one.params and _stands(one, event)) for one in marks):
             if None in marks:
                 story.trained = True
-            story.windows, story.mark = 0, None
+            story.steps, story.mark = 0, None
             self._ripe.discard(key)
-        elif story.trained and mark is not None and story.window != ledger.window:
-            if not story.windows:
+        elif story.trained and mark is not None and story.step != event.step:
+            if not story.steps:
                 evaluation = self._evaluations.get(key[1])
                 story.evaluation = evaluation.site if evaluation else None
-            story.windows, story.window, story.mark = story.windows + 1, ledger.window, mark
-            if story.windows >= self.windows:
+            story.steps, story.step, story.mark = story.steps + 1, event.step, mark
+            if story.steps >= self.steps:
                 self._ripe.add(key)
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
@@ -144,7 +143,7 @@ def _is_frozen_statistics(event: ModulesInEval) -> bool:
 
 def _claim(fact: Consumed, story: _Story, backward: Site | None, ledger: Ledger) -> Claim:
     mark = story.mark
-    assert mark is not None  # set with the windows
+    assert mark is not None  # set with the steps
     parts = names([f"`{part}`" for part in mark.parts])
     since = f" since the evaluation at {quoted(story.evaluation, 'forward')}" if story.evaluation else ""
     layers, name = names(mark.layers), ledger.optimizer_name(fact.optimizer.index)
@@ -153,14 +152,14 @@ def _claim(fact: Consumed, story: _Story, backward: Site | None, ledger: Ledger)
         message=(
             f"{parts} {'has' if len(mark.parts) == 1 else 'have'} been in eval mode{since}, and "
             f"{quoted(backward, 'backward()')} and `{name}.step()` go on training "
-            f"{'it' if len(mark.parts) == 1 else 'them'} so, for {times(story.windows, 'step')} by now; "
+            f"{'it' if len(mark.parts) == 1 else 'them'} so, for {times(story.steps, 'step')} by now; "
             f"before that the same loop was in train mode. {layers} "
             f"{'works' if len(mark.layers) == 1 else 'work'} as in an evaluation."
         ),
         fix=f"Call {_train_calls(mark)} after the evaluation, before the next training step.",
         roles=roles(evaluation=story.evaluation, backward=backward, step=fact.step.site),
         parameters=mark.params,
-        evidence={"parts": list(mark.parts), "layers": list(mark.layers), "steps": story.windows},
+        evidence={"parts": list(mark.parts), "layers": list(mark.layers), "steps": story.steps},
         anchor=("backward", "step"),
         topic=name,
         latest=True,

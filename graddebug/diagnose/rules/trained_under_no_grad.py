@@ -39,11 +39,11 @@ class TrainedUnderNoGrad(Rule):
         "features = encoder(x)                           # right\n"
         "loss = loss_fn(head(features), y)\n"
     )
-    options = ("windows", "windows_at_end")
+    options = ("steps", "steps_at_end")
     #: As for a parameter that never gets a gradient (GD204).
-    windows = IDLE_WINDOWS
+    steps = IDLE_WINDOWS
     #: In a whole run nothing more can follow.
-    windows_at_end = 3
+    steps_at_end = 3
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
@@ -58,12 +58,12 @@ class TrainedUnderNoGrad(Rule):
         return None
 
     def on_quiet(self, event: QuietForwards, ledger: Ledger) -> Claims:
-        """Count the windows in which modules ran without."""
+        """Count the steps in which modules ran without."""
         if event.how != "no_grad":
             self._with_gradients.update(event.params)
         elif event.training:
             for index in event.params:
-                self._ran[index] = self._ran.get(index, 0) + event.windows
+                self._ran[index] = self._ran.get(index, 0) + event.steps
                 self._sites.setdefault(index, event.site)
         return None
 
@@ -71,14 +71,14 @@ class TrainedUnderNoGrad(Rule):
         """A note as soon as it has gone on for long."""
         if not self._ran:
             return None
-        long = [index for index, count in self._ran.items() if count >= self.windows]
+        long = [index for index, count in self._ran.items() if count >= self.steps]
         new = self._cut([i for i in long if i not in self._noted], fact.optimizer, ledger)
         self._noted.update(new)
         return [self._claim(new, fact.optimizer, ledger, Severity.NOTE)] if new else None
 
     def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
         """What ran so in the whole run."""
-        long = [index for index, count in self._ran.items() if count >= self.windows_at_end]
+        long = [index for index, count in self._ran.items() if count >= self.steps_at_end]
         found = ((one, self._cut(long, one, ledger)) for one in ledger.optimizers.values() if one.steps)
         return [self._claim(cut, one, ledger, None) for one, cut in found if cut]
 
@@ -95,12 +95,12 @@ class TrainedUnderNoGrad(Rule):
         self, params: list[int], optimizer: OptimizerLife, ledger: Ledger, severity: Severity | None
     ) -> Claim:
         name, step = ledger.optimizer_name(optimizer.index), optimizer.last
-        windows, site = max(self._ran[i] for i in params), self._sites[params[0]]
+        steps, site = max(self._ran[i] for i in params), self._sites[params[0]]
         return Claim(
             step=step.step if step else 0,
             message=(
                 f"`{name}` owns {PARAMETERS}, and the modules are in train mode, but in all "
-                f"{times(windows, 'window')} they ran with gradients disabled "
+                f"{times(steps, 'step')} they ran with gradients disabled "
                 f"({quoted(site, 'forward')}): no backward can reach them."
             ),
             fix=(
@@ -109,7 +109,7 @@ class TrainedUnderNoGrad(Rule):
             ),
             roles=roles(forward=site, step=step.site if step else None),
             parameters=tuple(params),
-            evidence={"windows": windows},
+            evidence={"steps": steps},
             severity=severity,
             anchor=("step",),
             topic=name,

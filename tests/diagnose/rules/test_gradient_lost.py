@@ -25,7 +25,7 @@ def cut_off(story: Story, stretches: int, **fields: object) -> Story:
     train(story, 10)
     for _ in range(stretches):
         train(story, 8, HEAD)
-        told = {"in_front": HEAD, "windows": 8} | fields
+        told = {"in_front": HEAD, "steps": 8} | fields
         story.quiet(ENCODER, **told)  # type: ignore[arg-type]
     return story
 
@@ -38,8 +38,8 @@ def test_an_encoder_that_is_cut_off(tell: Tell) -> None:
     assert finding.first_step == 9
     assert lines(finding) == {"forward": 60, "backward": 41, "step": 43}
     assert finding.message == (
-        "fc1.weight and fc1.bias received gradients in 10 windows, the last one in step 9, and none in 24 "
-        "windows since, while fc2.weight and fc2.bias in front of them are trained as before. The module "
+        "fc1.weight and fc1.bias received gradients in 10 steps, the last one in step 9, and none in 24 "
+        "steps since, while fc2.weight and fc2.bias in front of them are trained as before. The module "
         "still runs, so what it returns is cut off from the loss."
     )
 
@@ -85,7 +85,7 @@ def test_a_frozen_part(tell: Tell) -> None:
     story.freeze(ENCODER)
     for _ in range(4):
         train(story, 8, HEAD)
-        story.quiet(ENCODER, in_front=HEAD, windows=8)
+        story.quiet(ENCODER, in_front=HEAD, steps=8)
     story.end()
     assert story.alarms == []
 
@@ -97,7 +97,7 @@ def test_what_came_back_before(tell: Tell) -> None:
         train(story, 10)
         for _ in range(2):
             train(story, 8, HEAD)
-            story.quiet(ENCODER, in_front=HEAD, windows=8)
+            story.quiet(ENCODER, in_front=HEAD, steps=8)
     story.end()
     assert [code for code in story.codes if code == "GD205"] == []
 
@@ -109,7 +109,7 @@ def test_one_of_alike_is_trained_in_its_place(tell: Tell) -> None:
     train(story, 10)
     for _ in range(4):
         train(story, 8, names[1:])
-        story.quiet(names[:1], in_front=names[2:], windows=8)
+        story.quiet(names[:1], in_front=names[2:], steps=8)
     story.end()
     assert story.alarms == []
 
@@ -125,6 +125,6 @@ def test_another_optimizer_trains_what_is_in_front(tell: Tell) -> None:
         story.backward(HEAD)
         story.step("opt_d", at=53)
         story.clear("opt_d")
-    story.quiet(ENCODER, in_front=HEAD, windows=40)
+    story.quiet(ENCODER, in_front=HEAD, steps=40)
     story.end()
     assert "GD205" not in story.codes

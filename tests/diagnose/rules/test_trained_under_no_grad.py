@@ -19,7 +19,7 @@ def train(story: Story, windows: int = 5, **quiet: Any) -> Story:
         story.clear("optimizer")
         story.backward(HEAD)
         story.step()
-    told: dict[str, Any] = {"how": "no_grad", "windows": windows} | quiet
+    told: dict[str, Any] = {"how": "no_grad", "steps": windows} | quiet
     story.quiet(ENCODER, **told)
     return story
 
@@ -32,7 +32,7 @@ def test_an_encoder_under_no_grad(tell: Tell) -> None:
     assert (story.codes, finding.severity) == (["GD311"], Severity.WARNING)
     assert lines(finding) == {"forward": 60, "step": 43}
     assert finding.message == (
-        "`optimizer` owns fc1.weight and fc1.bias, and the modules are in train mode, but in all 5 windows "
+        "`optimizer` owns fc1.weight and fc1.bias, and the modules are in train mode, but in all 5 steps "
         "they ran with gradients disabled (`self.encoder(x)` (train.py:60)): no backward can reach them."
     )
 
