@@ -43,7 +43,7 @@ class NeverReceivesGradient(Rule):
         super().__init__(**options)
         self._ran: dict[int, tuple[int, int]] = {}
         self._told: set[tuple[int, bool]] = set()
-        self._cut_by_mode: set[int] = set()
+        self._under_no_grad: set[int] = set()
 
     def on_parameters_used(self, event: ParametersUsed, ledger: Ledger) -> Claims:
         """Count the windows in which their modules ran."""
@@ -54,9 +54,9 @@ class NeverReceivesGradient(Rule):
         return None
 
     def on_quiet(self, event: QuietForwards, ledger: Ledger) -> Claims:
-        """What runs under no_grad in train mode is GD311, what a reentrant checkpoint cuts off GD310."""
-        if event.how == "checkpoint" or (event.how == "no_grad" and event.training):
-            self._cut_by_mode.update(event.params)
+        """What runs under no_grad in train mode is GD311."""
+        if event.how == "no_grad" and event.training:
+            self._under_no_grad.update(event.params)
         return None
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
@@ -98,7 +98,7 @@ class NeverReceivesGradient(Rule):
 
     def _stands_idle(self, index: int) -> bool:
         """Its module was never seen to run with gradients, and no other rule says why."""
-        return not self._count(index) and index not in self._cut_by_mode
+        return not self._count(index) and index not in self._under_no_grad
 
     def _count(self, index: int) -> int:
         return self._ran.get(index, (-1, 0))[1]
