@@ -302,9 +302,10 @@ class ModulesInEval(Event):
     """From the next `Forward` of ``module`` that builds a graph on, ``parts`` of it are in eval mode.
 
     A part is a module in eval mode, its container in train mode or the outermost one itself, that holds
-    dropout or batch norm in eval mode; one that is such a layer itself does not count. ``layers`` are the
-    types of those layers, ``params`` the parameters in ``parts``. ``rest``: other parameters of ``module``
-    are in modules in train mode. No ``parts``: from here on everything is in train mode again.
+    dropout or batch norm in eval mode, and parameters; one that is such a layer itself does not count.
+    ``layers`` are the types of those layers, ``params`` the parameters in ``parts``. ``rest``: other
+    parameters of ``module`` are in modules in train mode. No ``parts``: from here on everything is in train
+    mode again.
     """
 
     kind: ClassVar[str] = "in_eval"

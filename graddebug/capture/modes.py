@@ -101,12 +101,15 @@ def _kind(class_name: str) -> str:
 
 
 def parts_in_eval(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The topmost modules in eval mode that hold such a layer in eval mode, and are none themselves."""
+    """The topmost modules in eval mode that hold such a layer in eval mode, and parameters.
+
+    A layer by itself, or a list of dropouts, was switched because someone meant to.
+    """
     children = list(module.named_children())
     if not children:
         return
     if not module.training:
-        if any(not layer.training for layer in mode_layers(module)):
+        if parameters_of(module) and any(not layer.training for layer in mode_layers(module)):
             yield path, module
         return
     for name, child in children:

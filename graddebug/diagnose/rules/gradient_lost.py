@@ -121,7 +121,7 @@ class GradientLost(Rule):
             message=(
                 f"{PARAMETERS} received gradients in {times(life.windows_ever, 'step')}, the last one in "
                 f"step {newest[1]}, and none in {times(silence.steps, 'step')} since, while "
-                f"{names(alive)} in front of {'it' if len(params) == 1 else 'them'} "
+                f"{names(alive)}, between {'it' if len(params) == 1 else 'them'} and the loss, "
                 f"{'is' if len(alive) == 1 else 'are'} trained as before. {_HOW[silence.how]}"
             ),
             fix=(

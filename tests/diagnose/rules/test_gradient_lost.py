@@ -38,8 +38,8 @@ def test_an_encoder_that_is_cut_off(tell: Tell) -> None:
     assert finding.first_step == 9
     assert lines(finding) == {"forward": 60, "backward": 41, "step": 43}
     assert finding.message == (
-        "fc1.weight and fc1.bias received gradients in 10 steps, the last one in step 9, and none in 24 "
-        "steps since, while fc2.weight and fc2.bias in front of them are trained as before. The module "
+        "fc1.weight and fc1.bias received gradients in 10 steps, the last one in step 9, and none in 24 steps "
+        "since, while fc2.weight and fc2.bias, between them and the loss, are trained as before. The module "
         "still runs, so what it returns is cut off from the loss."
     )
 
