@@ -84,6 +84,8 @@ def mode_layers(module: nn.Module) -> list[nn.Module]:
 
 def _matters(layer: nn.Module) -> bool:
     """Whether its output depends on its mode; also in layers of other libraries that are called so."""
+    if isinstance(layer, nn.RNNBase):
+        return layer.dropout > 0
     kind = _kind(type(layer).__name__)
     if not kind or any(True for _ in layer.children()):
         return False

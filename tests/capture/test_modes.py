@@ -77,6 +77,12 @@ def test_layers_switched_one_by_one_are_no_part() -> None:
     assert list(parts_in_eval(model)) == []
 
 
+def test_dropout_between_the_layers_of_an_rnn() -> None:
+    """It is no layer of its own."""
+    with_it, without = nn.LSTM(2, 2, num_layers=2, dropout=0.1), nn.LSTM(2, 2)
+    assert mode_layers(nn.Sequential(with_it, without)) == [with_it]
+
+
 def test_layers_that_work_the_same_in_both_modes() -> None:
     """Dropout of nothing, batch norm without running statistics."""
     assert mode_layers(nn.Sequential(nn.Dropout(0.0), nn.BatchNorm1d(2, track_running_stats=False))) == []

@@ -90,7 +90,7 @@ class GradientLost(Rule):
     def _is_cut(self, index: int, event: QuietForwards, ledger: Ledger) -> bool:
         """Whether its optimizer still trains something in front of it, and no alternative to it."""
         life = ledger.cohorts.life(index)
-        if life.windows_ever < self.received or not life.trainable:
+        if not life.windows_ever or not life.trainable:
             return False
         alive = _alive(event.in_front, life, ledger, now=event.step)
         return bool(alive) and not _is_alternative(index, event, ledger)
@@ -107,6 +107,8 @@ class GradientLost(Rule):
     def _long_enough(self, index: int, ledger: Ledger, *, ended: bool) -> bool:
         silence, life = self._silent[index], ledger.cohorts.life(index)
         if index in self._told or silence.since != life.touched or not life.trainable or not life.owners:
+            return False
+        if life.windows_ever < self.received:
             return False
         least = self.steps_at_end if ended else max(self.steps, life.windows_ever)
         return silence.steps >= least and silence.steps > 2 * silence.longest_before

@@ -102,6 +102,18 @@ def test_what_came_back_before(tell: Tell) -> None:
     assert [code for code in story.codes if code == "GD205"] == []
 
 
+def test_a_learned_initial_state(tell: Tell) -> None:
+    """It gets a gradient in the first chunk of each sequence, from the first sequence on."""
+    story = tell()
+    for _ in range(12):
+        train(story, 1)
+        for _ in range(4):
+            train(story, 8, HEAD)
+            story.quiet(ENCODER, in_front=HEAD, steps=8)
+    story.end()
+    assert story.alarms == []
+
+
 def test_one_of_alike_is_trained_in_its_place(tell: Tell) -> None:
     """An expert that is not chosen any more."""
     names = ("experts.0.weight", "experts.1.weight", "head.weight")
