@@ -8,7 +8,7 @@ its weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,8 +77,13 @@ class Steps:
             if len(self._done) > _REMEMBERED_STEPS * 4:
                 del self._done[next(iter(self._done))]
 
-    def take(self, measured: Measured, ledger: Ledger) -> Iterator[Stepped]:
-        """What each optimizer's steps did in the stretch; what is remembered of it is let go."""
+    def take(
+        self, measured: Measured, ledger: Ledger, choose: Callable[[OptimizerLife], Sequence[int]]
+    ) -> Iterator[Stepped]:
+        """What each optimizer's steps did in the stretch to the parameters that ``choose`` names.
+
+        What is remembered of the stretch is let go.
+        """
         done, self._done = self._done, {}
         for optimizer in ledger.optimizers.values():
             places = [
@@ -86,15 +91,21 @@ class Steps:
                 for place, step in enumerate(measured.steps.tolist())
                 if (event := done.get((step, optimizer.index))) is not None
             ]
-            if places and optimizer.owned:
-                yield _stepped(optimizer, places, measured, ledger)
+            chosen = choose(optimizer) if places else ()
+            known = [p for p in chosen if p < measured.table.shape[1]]
+            if known:
+                yield _stepped(optimizer, known, places, measured, ledger)
 
 
 def _stepped(
-    optimizer: OptimizerLife, places: list[tuple[int, OptimizerStep]], measured: Measured, ledger: Ledger
+    optimizer: OptimizerLife,
+    chosen: list[int],
+    places: list[tuple[int, OptimizerStep]],
+    measured: Measured,
+    ledger: Ledger,
 ) -> Stepped:
     rows = [place for place, _ in places]
-    params = np.asarray([p for p in optimizer.owned if p < measured.table.shape[1]], dtype=np.intp)
+    params = np.asarray(chosen, dtype=np.intp)
     infos = [ledger.parameters[p] for p in params]
 
     def column(name: str) -> Floats:
@@ -126,7 +137,7 @@ def _rates(optimizer: OptimizerLife, steps: Sequence[OptimizerStep], params: npt
     for place, step in enumerate(steps):
         table[place, : len(step.lr)] = step.lr
     known = dict(zip(optimizer.owned, optimizer.groups, strict=False))
-    group = np.asarray([known.get(int(p), 0) for p in params], dtype=np.intp)
+    group = np.asarray([known.get(p, 0) for p in params.tolist()], dtype=np.intp)
     return table[:, np.minimum(group, table.shape[1] - 1)]
 
 

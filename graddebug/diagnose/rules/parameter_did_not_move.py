@@ -13,7 +13,7 @@ from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
 from graddebug.diagnose.standing import LOW, Stepped, Steps, is_stock
 from graddebug.diagnose.wording import number, times
 from graddebug.ledger import Ledger, OptimizerLife
-from graddebug.records import OptimizerStep, OptimizerStepEnd, RunEnd, Severity
+from graddebug.records import OptimizerStep, OptimizerStepEnd, ParameterSet, RunEnd, Severity
 
 
 @dataclass(slots=True)
@@ -68,6 +68,7 @@ class ParameterDidNotMove(Rule):
         self._standing: dict[int, _Standing] = {}
         self._moved: set[int] = set()
         self._told: set[int] = set()
+        self._unmoved: dict[int, tuple[ParameterSet, list[int]]] = {}
 
     def on_step(self, event: OptimizerStep, ledger: Ledger) -> Claims:
         """Remember the learning rates."""
@@ -82,12 +83,21 @@ class ParameterDidNotMove(Rule):
     def on_measured(self, measured: Measured, ledger: Ledger) -> Claims:
         """Count the steps that left what they should have moved."""
         claims = []
-        for stepped in self._steps.take(measured, ledger):
+        for stepped in self._steps.take(measured, ledger, self._left):
             self._count(stepped, int(measured.steps[0]), ledger)
             stock = is_stock(stepped.optimizer, ledger)
             least = self.windows if stock else self.windows_of_others
             claims += self._judge(stepped.optimizer, least, ledger)
         return claims
+
+    def _left(self, optimizer: OptimizerLife) -> list[int]:
+        """What it owns and was not seen to move yet: after a few steps mostly nothing."""
+        owned, left = self._unmoved.get(optimizer.index, ((), []))
+        if owned is not optimizer.owned:
+            left = list(optimizer.owned)
+        left = [p for p in left if p not in self._moved]
+        self._unmoved[optimizer.index] = (optimizer.owned, left)
+        return left
 
     def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
         """Nothing that was gathered can be applied any more."""

@@ -11,8 +11,8 @@ from graddebug.diagnose.measured import Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
 from graddebug.diagnose.standing import LOW, Stepped, Steps, is_stock
 from graddebug.diagnose.wording import number, times
-from graddebug.ledger import Ledger
-from graddebug.records import OptimizerStep, OptimizerStepEnd, Severity
+from graddebug.ledger import Ledger, OptimizerLife
+from graddebug.records import OptimizerStep, OptimizerStepEnd, ParameterSet, Severity
 
 
 @dataclass(slots=True)
@@ -75,6 +75,7 @@ class UpdateLostToPrecision(Rule):
         self._highest: dict[int, float] = {}
         self._latest: dict[int, float] = {}
         self._told: set[int] = set()
+        self._chosen: dict[int, tuple[ParameterSet, list[int]]] = {}
 
     def on_step(self, event: OptimizerStep, ledger: Ledger) -> Claims:
         """Remember the learning rates."""
@@ -89,13 +90,21 @@ class UpdateLostToPrecision(Rule):
     def on_measured(self, measured: Measured, ledger: Ledger) -> Claims:
         """Weigh each parameter of low precision."""
         claims = []
-        for stepped in self._steps.take(measured, ledger):
-            if is_stock(stepped.optimizer, ledger):
-                low = [k for k, p in enumerate(stepped.params) if _can_be_told(int(p), ledger)]
-                for place in low:
-                    self._weigh(stepped, place, int(measured.steps[0]))
-                claims += self._judge(stepped, low, ledger) if low else []
+        for stepped in self._steps.take(measured, ledger, lambda one: self._low(one, ledger)):
+            for place in range(len(stepped.params)):
+                self._weigh(stepped, place, int(measured.steps[0]))
+            claims += self._judge(stepped, ledger)
         return claims
+
+    def _low(self, optimizer: OptimizerLife, ledger: Ledger) -> list[int]:
+        """What it owns in low precision, and a sample of the weights would show to move."""
+        owned, low = self._chosen.get(optimizer.index, ((), []))
+        if owned is not optimizer.owned:
+            low = (
+                [p for p in optimizer.owned if _can_be_told(p, ledger)] if is_stock(optimizer, ledger) else []
+            )
+            self._chosen[optimizer.index] = (optimizer.owned, low)
+        return low
 
     def _weigh(self, stepped: Stepped, place: int, first: int) -> None:
         index, changed = int(stepped.params[place]), stepped.changed[:, place]
@@ -129,8 +138,8 @@ class UpdateLostToPrecision(Rule):
         falls = bool((np.diff(known, prepend=before) <= 0).all())
         return falls and float(known.min()) >= 0.5 * highest
 
-    def _judge(self, stepped: Stepped, low: list[int], ledger: Ledger) -> list[Claim]:
-        members = [int(stepped.params[place]) for place in low]
+    def _judge(self, stepped: Stepped, ledger: Ledger) -> list[Claim]:
+        members = stepped.params.tolist()
         lost = [
             p
             for p in members
