@@ -160,12 +160,16 @@ class ParameterInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerInfo:
-    """One optimizer of the run; ``name`` is the user's own word for it where that is known."""
+    """One optimizer of the run; ``name`` is the user's own word for it where that is known.
+
+    ``stock``: its class is one of torch's own, of which it is known how it rounds and when it skips.
+    """
 
     index: int
     name: str
     type: str
     fused: bool = False
+    stock: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +280,44 @@ class ParametersUsed(Event):
 
     kind: ClassVar[str] = "parameters_used"
     params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietForwards(Event):
+    """Modules ran forward in so many ``steps``, while no backward wrote ``params``, which they own.
+
+    Told of trainable parameters that an optimizer owns, once for each stretch of steps and at the run's
+    end. ``how`` they ran: ``"graph"`` (with gradients enabled at least once), ``"checkpoint"`` (inside of a
+    reentrant checkpoint, which disables them) or ``"no_grad"``; ``training`` is their own flag; ``site`` is
+    a line that called one of them. ``in_front`` are the parameters of modules that lay between the loss and
+    ``params`` in the last graph that reached these, as far as that graph is still known.
+    """
+
+    kind: ClassVar[str] = "quiet"
+    params: ParameterSet
+    how: str
+    training: bool = True
+    steps: int = 1
+    in_front: ParameterSet = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModulesInEval(Event):
+    """From the next `Forward` of ``module`` that builds a graph on, ``parts`` of it are in eval mode.
+
+    A part is a module in eval mode, its container in train mode or the outermost one itself, that holds
+    dropout or batch norm in eval mode, and parameters; one that is such a layer itself does not count.
+    ``layers`` are the types of those layers, ``params`` the parameters in ``parts``. ``rest``: other
+    parameters of ``module`` are in modules in train mode. No ``parts``: from here on everything is in train
+    mode again.
+    """
+
+    kind: ClassVar[str] = "in_eval"
+    module: str
+    parts: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    params: ParameterSet = ()
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,11 +439,15 @@ class Clipped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerOwns(Event):
-    """The parameters in an optimizer's groups, whenever that changes."""
+    """The parameters in an optimizer's groups, whenever that changes.
+
+    ``groups`` says in which group each of ``params`` is, in their order; empty where there is one group.
+    """
 
     kind: ClassVar[str] = "owns"
     optimizer: int
     params: ParameterSet
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -792,6 +838,8 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         Forward,
         ParametersUsed,
+        QuietForwards,
+        ModulesInEval,
         ParametersUnregistered,
         Backward,
         GradientsCleared,

@@ -297,6 +297,7 @@ class Backwards:
         context.weights.written(measure, self._optimizers.owners_of)
         norms = measure.norms  # not its samples: many backwards may be held back
         members = context.table.intern(written)
+        context.quiet.written(members, ticket.fields["graph"])
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []
         in_eval = self._through_eval(forwards, members)
         fields, loss, scales = ticket.fields, ticket.loss, dict(ticket.open.scales)

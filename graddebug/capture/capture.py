@@ -28,6 +28,7 @@ from graddebug.capture.measuring import Measuring, NodesMode
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.optimizers import Entry, Optimizers
 from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.quiet import Quiet
 from graddebug.capture.readback import Numbers, Readback
 from graddebug.capture.scalers import GradScaler, ScalerEntry, Scalers, StepCall, UnscaleCall
 from graddebug.capture.schedulers import Schedulers
@@ -122,6 +123,7 @@ class Capture:
             intervals=ModuleIntervals(),
             graphs=GraphCatalogue(self._new_graph, self._decline),
             measuring=Measuring(self._nodes, sites, table.index, self._fail),
+            quiet=Quiet(table, journal, sites),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )
@@ -129,6 +131,7 @@ class Capture:
     def _new_graph(self, graph: BackwardGraph) -> None:
         """A structure not seen before: pass it on, and tell what its ops alone show."""
         self._observer.graph(graph)
+        self._context.quiet.described(graph)
         found = half_reductions(graph)
         site = self._context.sites.here() if found else None
         for one in found:
@@ -376,6 +379,7 @@ class Capture:
         if not context.backwards:
             context.weights_outside()
             context.outside(None)
+        context.quiet.finish()
         unused = context.measuring.ops.unused
         newest = unused.newest
         if context.journal.happened:

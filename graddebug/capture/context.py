@@ -19,6 +19,7 @@ from graddebug.capture.journal import Journal
 from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.quiet import Quiet
 from graddebug.capture.readback import Numbers, Readback
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
@@ -66,6 +67,7 @@ class Context:
     intervals: ModuleIntervals
     graphs: GraphCatalogue
     measuring: Measuring
+    quiet: Quiet
     named_modules: bool
     named_optimizers: bool
     #: Filled by finalisers of graphs, which may run anywhere: appending is all they do.

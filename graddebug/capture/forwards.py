@@ -18,6 +18,7 @@ from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.context import Context, OpenBackward, Released
 from graddebug.capture.frames import CallMark, innermost
 from graddebug.capture.graph import bytes_held
+from graddebug.capture.modes import Modes
 from graddebug.capture.optimizers import Optimizers
 from graddebug.capture.parameters import ModuleMap, parameters_of
 from graddebug.capture.sites import free_name, name_of_callee
@@ -113,6 +114,7 @@ class Forwards:
         self._told: ModuleMap[tuple[int, int]] = ModuleMap()
         self._paths: ModuleMap[str] = context.table.module_path
         self._subtrees: ModuleMap[ParameterSet] = ModuleMap()
+        self._modes = Modes(context.table, context.journal)
         self._bytes: dict[str, tuple[int, int]] = {}
         self._sentinels: weakref.WeakSet[GraphSentinel] = weakref.WeakSet()
 
@@ -207,6 +209,8 @@ class Forwards:
             self._context.intervals.add(threading.get_ident(), begin, underscored.sequence_number(), path)
         if module not in self._used and torch.is_grad_enabled():
             self._use(module)
+        if self._context.quiet.on:
+            self._context.quiet.ran(module)
 
     def _measure(self, module: nn.Module, output: object) -> None:
         """Take numbers of what the module returned, if torch computed it as one: a leaf, or the whole."""
@@ -261,6 +265,8 @@ class Forwards:
         nodes = [] if underscored.inside_functorch() else _graph_nodes(output)
         path = context.table.module_path[module]
         name = path or context.table.roots[0].name
+        if nodes:
+            self._modes.look(module, name)
         order = context.journal.note(
             Forward,
             site,
@@ -323,6 +329,8 @@ class Forwards:
         """Hold no module, not even weakly."""
         for held in (self._ignored, self._used, self._told, self._subtrees):
             held.clear()
+        self._modes.release()
+        self._context.quiet.release()
 
 
 def _graph_nodes(output: object) -> list[Any]:

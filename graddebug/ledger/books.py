@@ -52,6 +52,7 @@ class OptimizerLife:
         "called_at",
         "counts",
         "discards",
+        "groups",
         "index",
         "last",
         "last_discard",
@@ -65,6 +66,7 @@ class OptimizerLife:
     def __init__(self, index: int) -> None:
         self.index = index
         self.owned: ParameterSet = ()
+        self.groups: tuple[int, ...] = ()  # the group of each of ``owned``; empty where there is one
         self.steps = 0
         self.last: OptimizerStep | None = None
         self.last_tick = -1
@@ -303,7 +305,7 @@ class Ledger:
             cohort.life.owners -= {event.optimizer}
         for cohort in self.cohorts.of(event.params):
             cohort.life.owners |= {event.optimizer}
-        optimizer.owned = event.params
+        optimizer.owned, optimizer.groups = event.params, event.groups
         self.cohorts.generation += 1
         return _NOTHING
 

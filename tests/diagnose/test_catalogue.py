@@ -29,11 +29,17 @@ CATALOGUE = {
     "GD202": ("orphan-parameter", "error"),
     "GD203": ("unregistered-parameter", "warning"),
     "GD204": ("never-receives-gradient", "warning"),
+    "GD205": ("gradient-lost", "warning"),
+    "GD207": ("update-lost-to-precision", "error"),
+    "GD208": ("nothing-trainable", "error"),
+    "GD209": ("two-owners", "warning"),
+    "GD210": ("parameter-did-not-move", "error"),
     "GD301": ("loss-without-parameters", "error"),
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
     "GD309": ("stepped-before-backward", "error"),
+    "GD311": ("trained-under-no-grad", "warning"),
     "GD401": ("clip-before-unscale", "error"),
     "GD402": ("backward-not-scaled", "error"),
     "GD403": ("scaler-bypassed", "error"),
@@ -63,6 +69,7 @@ CATALOGUE = {
     "GD510": ("zero-gradient", "warning"),
     "GD511": ("update-ratio", "note"),
     "GD512": ("nonfinite-loss-healthy-gradient", "note"),
+    "GD801": ("left-in-eval", "warning"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.causes import trainable_owned
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -36,6 +37,8 @@ class LossWithoutParameters(Rule):
         """Judge the root of each backward."""
         if not event.leaf_root or event.reached or event.written or not event.accumulates:
             return None
+        if ledger.optimizers and not any(trainable_owned(o, ledger) for o in ledger.optimizers.values()):
+            return None  # nothing to reach: that is GD208
         backward = quoted(event.site, "backward()")
         return [
             Claim(

@@ -8,7 +8,7 @@ from graddebug.diagnose.causes import IDLE_WINDOWS, replaced
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife
-from graddebug.records import OptimizerStep, ParameterInfo, ParametersUsed, RunEnd, Severity
+from graddebug.records import OptimizerStep, ParameterInfo, ParametersUsed, QuietForwards, RunEnd, Severity
 
 
 class NeverReceivesGradient(Rule):
@@ -46,6 +46,7 @@ class NeverReceivesGradient(Rule):
         super().__init__(**options)
         self._ran: dict[int, tuple[int, int]] = {}
         self._told: set[tuple[int, bool]] = set()
+        self._under_no_grad: set[int] = set()
 
     def on_parameters_used(self, event: ParametersUsed, ledger: Ledger) -> Claims:
         """Count the windows in which their modules ran."""
@@ -55,13 +56,19 @@ class NeverReceivesGradient(Rule):
                 self._ran[index] = (ledger.window, count + 1)
         return None
 
+    def on_quiet(self, event: QuietForwards, ledger: Ledger) -> Claims:
+        """What runs under no_grad in train mode is GD311."""
+        if event.how == "no_grad" and event.training:
+            self._under_no_grad.update(event.params)
+        return None
+
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """Tell what ran often enough; what did not run may be trained, or chosen, later."""
         if fact.number + 1 < self.windows:
             return None
         silent = self._silent(fact.optimizer, ledger, windows=self.windows)
         cut = self._new([p for p in silent if self._count(p) >= self.windows], ledger, ran=True)
-        idle = self._new([p for p in silent if not self._count(p)], ledger, ran=False)
+        idle = self._new([p for p in silent if self._stands_idle(p)], ledger, ran=False)
         told = ((cut, True, None), (idle, False, Severity.NOTE))
         return [
             _claim(fact.step, params, ledger, ran=ran, windows=self.windows, severity=severity)
@@ -87,10 +94,14 @@ class NeverReceivesGradient(Rule):
             cut = [index for index in silent if self._count(index) >= self.windows_at_end]
             if new := self._new(cut, ledger, ran=True):
                 claims.append(_claim(step, new, ledger, ran=True, windows=windows))
-            idle = [p for p in silent if not self._count(p) and (p, False) in self._told]
+            idle = [p for p in silent if self._stands_idle(p) and (p, False) in self._told]
             if never := _trained_in_no_row(idle, ledger):
                 claims.append(_claim(step, never, ledger, ran=False, windows=windows))
         return claims
+
+    def _stands_idle(self, index: int) -> bool:
+        """Its module was never seen to run with gradients, and no other rule says why."""
+        return not self._count(index) and index not in self._under_no_grad
 
     def _count(self, index: int) -> int:
         return self._ran.get(index, (-1, 0))[1]

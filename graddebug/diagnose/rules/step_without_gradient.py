@@ -10,6 +10,7 @@ from graddebug.diagnose.causes import (
     nothing_can_change,
     orphan_pairs,
     reaching_nothing,
+    trainable_owned,
 )
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
@@ -87,9 +88,12 @@ class StepWithoutGradient(Rule):
 
 
 def _explained(fact: Consumed, ledger: Ledger) -> bool:
-    """Cleared before the step, out of the backward's reach, or owning what no module owns any more."""
+    """Frozen, cleared before, out of the backward's reach, or owning what no module owns any more."""
     return bool(
-        cleared_before(fact, ledger) or reaching_nothing(fact, ledger) or orphan_pairs(fact.optimizer, ledger)
+        not trainable_owned(fact.optimizer, ledger)
+        or cleared_before(fact, ledger)
+        or reaching_nothing(fact, ledger)
+        or orphan_pairs(fact.optimizer, ledger)
     )
 
 

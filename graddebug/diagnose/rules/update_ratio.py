@@ -8,6 +8,7 @@ import numpy.typing as npt
 from graddebug.diagnose.layers import lines, matrices
 from graddebug.diagnose.measured import Floats, Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
+from graddebug.diagnose.standing import LOW, spacing
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import OptimizerStep, Severity
@@ -77,7 +78,7 @@ class UpdateRatio(Rule):
                 self._long[layers] = 0
                 self._short.pop(optimizer.index, None)
                 continue
-            self._weigh(optimizer, measured, layers, ratios)
+            self._weigh(optimizer, measured, layers, ratios, ledger)
             claims += self._decided(optimizer, measured, layers, ratios, ledger)
         return claims
 
@@ -96,7 +97,14 @@ class UpdateRatio(Rule):
             self._long = np.concatenate([self._long, np.zeros(missing, dtype=np.int64)])
             self._began_at_zero = np.concatenate([self._began_at_zero, ~(first > 0)])
 
-    def _weigh(self, optimizer: OptimizerLife, measured: Measured, layers: list[int], ratios: Floats) -> None:
+    def _weigh(
+        self,
+        optimizer: OptimizerLife,
+        measured: Measured,
+        layers: list[int],
+        ratios: Floats,
+        ledger: Ledger,
+    ) -> None:
         mine = ratios[layers]
         long = (mine > self.high) & ~self._began_at_zero[layers]
         self._long[layers] = np.where(long, self._long[layers] + 1, 0)
@@ -107,6 +115,8 @@ class UpdateRatio(Rule):
         short = (
             len(known) > 0 and known.max() < self.low and np.nanmax(measured.typical("grad_norm")[layers]) > 0
         )
+        if short and not known.any() and _are_stuck(optimizer, measured, layers, ledger):
+            return
         self._short[index] = self._short.get(index, 0) + 1 if short else 0
         if not short:
             self._settled.add(index)
@@ -148,3 +158,15 @@ class UpdateRatio(Rule):
                 variant=how,
             )
         ]
+
+
+def _are_stuck(optimizer: OptimizerLife, measured: Measured, layers: list[int], ledger: Ledger) -> bool:
+    """Whether steps of such length should have moved some of them: it is not the rate (GD207, GD210)."""
+    infos = [ledger.parameters[p] for p in layers]
+    if any(info.dtype in LOW for info in infos):
+        return True
+    root = np.sqrt([info.numel for info in infos])
+    gradient = np.minimum(measured.typical("grad_norm")[layers] / root, 1.0)
+    apart = spacing(measured.typical("weight_norm")[layers] / root, infos)
+    rates = optimizer.last.lr if optimizer.last else ()
+    return bool((max(rates, default=0.0) * gradient >= 8 * apart).any())

@@ -1,4 +1,4 @@
-"""GD413 GD108: the encoder is in two optimizers."""
+"""GD413: the encoder is in two optimizers."""
 
 import torch
 from torch import nn
