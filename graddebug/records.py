@@ -742,6 +742,23 @@ class HalfReduction(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoubleSoftmax(Event):
+    """A backward's graph, of a structure not seen before, has a log-softmax of what a softmax made.
+
+    ``module`` and ``op_site`` are where the log-softmax ran (inside a cross-entropy, mostly),
+    ``softmax_module`` and ``softmax_site`` where the softmax did; both run over ``classes`` numbers.
+    """
+
+    kind: ClassVar[str] = "double_softmax"
+    classes: int
+    module: str = ""
+    op_site: Site | None = None
+    softmax_module: str = ""
+    softmax_site: Site | None = None
+    graph: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphReleased(Event):
     """The graph of a `Forward` was freed and no backward had run through it.
 
@@ -808,6 +825,7 @@ EVENTS: dict[str, type[Event]] = {
         Amplified,
         HalfMeasured,
         HalfReduction,
+        DoubleSoftmax,
         GraphReleased,
         StepEnd,
         NotObservable,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -19,6 +19,7 @@ from graddebug.capture.backwards import BackwardCall, Backwards, Ticket
 from graddebug.capture.clipping import Clipping
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, Subjects
+from graddebug.capture.double_softmax import softmaxes_twice
 from graddebug.capture.forwards import Forwards
 from graddebug.capture.gradients import GradientState
 from graddebug.capture.graph import GraphCatalogue
@@ -37,7 +38,7 @@ from graddebug.capture.unused import Unused
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
 from graddebug.graph import BackwardGraph
-from graddebug.records import HalfReduction, Nonfinite, NotObservable, RunEnd
+from graddebug.records import DoubleSoftmax, HalfReduction, Nonfinite, NotObservable, RunEnd
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -126,12 +127,23 @@ class Capture:
             named_optimizers=bool(subjects.optimizers),
         )
 
-    def _new_graph(self, graph: BackwardGraph) -> None:
+    def _new_graph(self, graph: BackwardGraph, nodes: Sequence[Any]) -> None:
         """A structure not seen before: pass it on, and tell what its ops alone show."""
         self._observer.graph(graph)
-        found = half_reductions(graph)
-        site = self._context.sites.here() if found else None
-        for one in found:
+        reductions, twice = half_reductions(graph), softmaxes_twice(graph, nodes)
+        site = self._context.sites.here() if reductions or twice else None
+        for softmax in twice:
+            self._context.journal.note(
+                DoubleSoftmax,
+                site,
+                classes=softmax.classes,
+                module=softmax.outer.module,
+                op_site=graph.site_of(softmax.outer),
+                softmax_module=softmax.inner.module,
+                softmax_site=graph.site_of(softmax.inner),
+                graph=graph.hash,
+            )
+        for one in reductions:
             self._context.journal.note(
                 HalfReduction,
                 site,
