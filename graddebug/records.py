@@ -759,6 +759,18 @@ class DoubleSoftmax(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointCut(Event):
+    """A reentrant checkpoint ran with gradients enabled, and none of its inputs wants one.
+
+    What runs inside is in no graph: ``params`` are the trainable parameters there. Told once in each window
+    (a stretch between optimizer steps), at most 32 times.
+    """
+
+    kind: ClassVar[str] = "checkpoint_cut"
+    params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphReleased(Event):
     """The graph of a `Forward` was freed and no backward had run through it.
 
@@ -826,6 +838,7 @@ EVENTS: dict[str, type[Event]] = {
         HalfMeasured,
         HalfReduction,
         DoubleSoftmax,
+        CheckpointCut,
         GraphReleased,
         StepEnd,
         NotObservable,

@@ -19,6 +19,7 @@ from graddebug.capture.backwards import BackwardCall, Backwards, Ticket
 from graddebug.capture.clipping import Clipping
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, Subjects
+from graddebug.capture.cuts import Cuts
 from graddebug.capture.double_softmax import softmaxes_twice
 from graddebug.capture.forwards import Forwards
 from graddebug.capture.gradients import GradientState
@@ -38,7 +39,7 @@ from graddebug.capture.unused import Unused
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
 from graddebug.graph import BackwardGraph
-from graddebug.records import DoubleSoftmax, HalfReduction, Nonfinite, NotObservable, RunEnd
+from graddebug.records import CheckpointCut, DoubleSoftmax, HalfReduction, Nonfinite, NotObservable, RunEnd
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -123,6 +124,7 @@ class Capture:
             intervals=ModuleIntervals(),
             graphs=GraphCatalogue(self._new_graph, self._decline),
             measuring=Measuring(self._nodes, sites, table.index, self._fail),
+            cuts=Cuts(table),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )
@@ -204,6 +206,18 @@ class Capture:
     def paused_module_ran(self, begin: int) -> None:
         """A module ran unobserved; its nodes begin at this sequence number."""
         self._context.measuring.ops.module_ran(begin)
+
+    @guarded
+    def cut_begin(self) -> None:
+        """A reentrant checkpoint begins that no gradient can come back through."""
+        self._context.cuts.begin()
+
+    @guarded
+    def cut_end(self) -> None:
+        """It returned or raised."""
+        found = self._context.cuts.end(self._context.sites.here, self._context.windows)
+        if found is not None:
+            self._context.journal.note(CheckpointCut, found[0], params=found[1])
 
     @guarded
     def backward_begin(self, call: BackwardCall) -> Ticket | None:

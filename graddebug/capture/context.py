@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from graddebug.capture import underscored
+from graddebug.capture.cuts import Cuts
 from graddebug.capture.fused_steps import FusedSteps
 from graddebug.capture.gradients import Changes, GradientState, Measure
 from graddebug.capture.graph import GraphCatalogue
@@ -66,6 +67,7 @@ class Context:
     intervals: ModuleIntervals
     graphs: GraphCatalogue
     measuring: Measuring
+    cuts: Cuts
     named_modules: bool
     named_optimizers: bool
     #: Filled by finalisers of graphs, which may run anywhere: appending is all they do.

@@ -171,6 +171,8 @@ class Forwards:
     # --- inside ---------------------------------------------------------------------------------
 
     def _ran(self, module: nn.Module, begin: int) -> None:
+        if self._context.cuts.open:
+            self._context.cuts.ran(module)
         path = self._paths.get(module)
         if path is None:
             path = self._stray(module)
