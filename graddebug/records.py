@@ -300,6 +300,8 @@ class Backward(Event):
     ``seeded``: the program gave it gradients to begin with (``out.backward(grad)``), or a large factor in its
     root (``loss * (scale / n)``), and so it may be scaled.
     ``outdated`` are parameters of which its graph had kept values from before a fused optimizer's last step.
+    ``stale_casts`` are those of which it ran through a copy in low precision that was made before their last
+    step, by an op that ran after it.
     """
 
     kind: ClassVar[str] = "backward"
@@ -326,6 +328,7 @@ class Backward(Event):
     captured: bool = False
     seeded: bool = False
     outdated: ParameterSet = ()
+    stale_casts: ParameterSet = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

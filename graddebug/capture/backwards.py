@@ -172,6 +172,7 @@ class Backwards:
             "autocast": _autocast(call.roots),
             "seeded": _is_seeded(call) or self._scalers.may_be_by_hand(nodes),
             "outdated": self._outdated(seen, call, parent),
+            "stale_casts": context.table.intern(context.casts.used(seen.nodes, context.table.index)),
         }
         scales = self._scalers.by_hand(nodes, call.gradients) | (parent.scales if parent else {})
         open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)

@@ -22,6 +22,7 @@ from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.parameters import ParameterTable
 from graddebug.capture.readback import Numbers, Readback
 from graddebug.capture.sites import Sites
+from graddebug.capture.stale_casts import StaleCasts
 from graddebug.capture.statistics import StepStatistics
 from graddebug.capture.weights import WeightState
 from graddebug.records import (
@@ -84,6 +85,8 @@ class Context:
     scaler_steps: list[OpenScalerStep] = field(default_factory=list)
     #: What fused optimizers have changed.
     fused: FusedSteps = field(default_factory=FusedSteps)
+    #: What steps inside of autocast regions have changed.
+    casts: StaleCasts = field(default_factory=StaleCasts)
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.
