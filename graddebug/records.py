@@ -762,6 +762,27 @@ class DoubleSoftmax(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphGrew(Event):
+    """The graph that a line's backward is about to run has grown in ``grown`` steps in a row, 4 or more.
+
+    It had ``before`` nodes then and has ``nodes`` now; its oldest was made ``reach`` steps ago. ``op``,
+    ``module`` and ``op_site`` are an op of this step that continues what an earlier step has made, and
+    ``scalar`` says that its result is one number (a sum of losses). Told at most 64 times in a row, and then
+    at each power of two; never of a graph that was made in this step alone.
+    """
+
+    kind: ClassVar[str] = "graph_grew"
+    grown: int
+    before: int
+    nodes: int
+    reach: int
+    op: str = ""
+    module: str = ""
+    op_site: Site | None = None
+    scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointCut(Event):
     """A reentrant checkpoint ran with gradients enabled, and none of its inputs wants one.
 
@@ -841,6 +862,7 @@ EVENTS: dict[str, type[Event]] = {
         HalfMeasured,
         HalfReduction,
         DoubleSoftmax,
+        GraphGrew,
         CheckpointCut,
         GraphReleased,
         StepEnd,

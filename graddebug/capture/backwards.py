@@ -28,10 +28,12 @@ from graddebug.records import (
     Backward,
     Event,
     GradientsCleared,
+    GraphGrew,
     ModuleTable,
     NodeTable,
     Nonfinite,
     ParameterSet,
+    Site,
 )
 
 
@@ -155,6 +157,8 @@ class Backwards:
             context.uses(context.table.intern(reached))
         self._mark_time(reached, site, nested=parent is not None or bool(context.steps))
         self._look_before(site, parent)
+        if parent is None:
+            self._tell_growth(site, seen)
         stamp = context.journal.stamp(site)
         key = structure_key(seen)
         graph = self._graph(seen, key) if nodes else None
@@ -188,6 +192,15 @@ class Backwards:
         if parent is None:
             context.journal.graph = graph
         return ticket
+
+    def _tell_growth(self, site: Site | None, seen: Walk) -> None:
+        context = self._context
+        grown = context.growth.look(site, context.journal.step, seen.nodes)
+        if grown is None:
+            return
+        fields = _joint_fields(grown.joint, context) if grown.joint is not None else {}
+        told = {"grown": grown.steps, "before": grown.before, "reach": grown.reach}
+        context.journal.note(GraphGrew, site, nodes=len(seen.nodes), **told, **fields)
 
     def _outdated(self, seen: Walk, call: BackwardCall, parent: OpenBackward | None) -> ParameterSet:
         fused = self._context.fused
@@ -399,6 +412,18 @@ class Backwards:
         eval_forwards = self._context.eval_forwards
         in_eval = {i for order in forwards for i in eval_forwards.get(order, ())}
         return self._context.table.intern(in_eval.intersection(members)) if in_eval else ()
+
+
+def _joint_fields(joint: Any, context: Context) -> dict[str, Any]:
+    """Where the op ran that continues an earlier step's graph."""
+    number = underscored.node_sequence_number(joint)
+    shapes = [shape for shape, _ in underscored.gradient_metadata(joint)]
+    return {
+        "op": underscored.node_name(joint),
+        "module": context.intervals.place(threading.get_ident(), [number])[0],
+        "op_site": context.measuring.ops.sites_of([number])[0],
+        "scalar": shapes == [()],
+    }
 
 
 def _measured(

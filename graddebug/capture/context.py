@@ -16,6 +16,7 @@ from graddebug.capture.cuts import Cuts
 from graddebug.capture.fused_steps import FusedSteps
 from graddebug.capture.gradients import Changes, GradientState, Measure
 from graddebug.capture.graph import GraphCatalogue
+from graddebug.capture.growth import Growth
 from graddebug.capture.journal import Journal
 from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
@@ -87,6 +88,8 @@ class Context:
     fused: FusedSteps = field(default_factory=FusedSteps)
     #: What steps inside of autocast regions have changed.
     casts: StaleCasts = field(default_factory=StaleCasts)
+    #: Which lines' graphs grow.
+    growth: Growth = field(default_factory=Growth)
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.

@@ -54,7 +54,7 @@ class StaleCasts:
             if type(node).__name__ != _CAST:
                 continue
             number = underscored.node_sequence_number(node)
-            child = node.next_functions[0][0] if number < self._newest else None
+            child: Any = node.next_functions[0][0] if number < self._newest else None
             index = index_of(child.variable) if type(child) is ACCUMULATE_GRAD else None
             if index is not None and number < self._stepped.get(index, -1):
                 yield node, index
