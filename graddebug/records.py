@@ -783,6 +783,26 @@ class GraphGrew(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphsKept(Event):
+    """Graphs of a module's forwards of past steps are alive, though a backward has run through each.
+
+    They are of ``graphs`` different steps, the first of which is ``oldest``. ``held`` is ``"sum"`` where a
+    tensor that was computed from them keeps them (at ``kept_at``), the type of a container (``"list"``) that
+    holds tensors with them, or empty where neither was found; ``name`` is what a global variable or an
+    attribute calls it. Told from 8 steps on, and again whenever there are half as many more. A ``deque`` that
+    has a maximum length is not told.
+    """
+
+    kind: ClassVar[str] = "graphs_kept"
+    module: str
+    graphs: int
+    oldest: int
+    held: str = ""
+    name: str = ""
+    kept_at: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointCut(Event):
     """A reentrant checkpoint ran with gradients enabled, and none of its inputs wants one.
 
@@ -863,6 +883,7 @@ EVENTS: dict[str, type[Event]] = {
         HalfReduction,
         DoubleSoftmax,
         GraphGrew,
+        GraphsKept,
         CheckpointCut,
         GraphReleased,
         StepEnd,

@@ -103,7 +103,7 @@ class Backwards:
         }
         scales = self._scalers.by_hand(root_nodes(call.roots), call.gradients)
         watched = self._watch_grad(call)
-        opened = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
+        opened = OpenBackward(stamp["order"], threading.get_ident(), scales=scales, step=stamp["step"])
         ticket = Ticket(opened, fields, None, watched)
         context.differentiations.append(ticket.open)
         return ticket
@@ -179,7 +179,7 @@ class Backwards:
             "stale_casts": context.table.intern(context.casts.used(seen.nodes, context.table.index)),
         }
         scales = self._scalers.by_hand(nodes, call.gradients) | (parent.scales if parent else {})
-        open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
+        open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales, step=stamp["step"])
         loss = self._loss(call, parent)
         ticket = Ticket(open_backward, fields, loss)
         if nodes:

@@ -164,6 +164,7 @@ class Capture:
 
     def _forget_old(self) -> None:
         """A step is over."""
+        self._forwards.step_over()
         self._context.intervals.forget_old()
         self._tell_unused(self._context.measuring.step_over())
 

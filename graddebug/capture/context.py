@@ -208,6 +208,7 @@ class OpenBackward:
     #: The scale of each scaler whose ``scale()`` made a part of the graph, by the scaler's index.
     scales: dict[int, Numbers] = field(default_factory=dict)
     reported: bool = False
+    step: int = 0
 
 
 @dataclass(slots=True)

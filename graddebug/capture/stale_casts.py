@@ -54,8 +54,8 @@ class StaleCasts:
             if type(node).__name__ != _CAST:
                 continue
             number = underscored.node_sequence_number(node)
-            child: Any = node.next_functions[0][0] if number < self._newest else None
-            index = index_of(child.variable) if type(child) is ACCUMULATE_GRAD else None
+            weight = _variable(node.next_functions[0][0]) if number < self._newest else None
+            index = index_of(weight) if weight is not None else None
             if index is not None and number < self._stepped.get(index, -1):
                 yield node, index
 
@@ -66,3 +66,9 @@ class StaleCasts:
                 index = stale.get(child)
                 if index is not None and underscored.node_sequence_number(node) >= self._stepped[index]:
                     yield index
+
+
+def _variable(node: Any) -> torch.Tensor | None:
+    """The leaf whose gradient a node accumulates; None for any other node."""
+    is_leaf = type(node) is ACCUMULATE_GRAD
+    return node.variable if is_leaf else None

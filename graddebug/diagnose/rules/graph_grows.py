@@ -21,8 +21,8 @@ class GraphGrows(Rule):
     why = (
         "A hidden state, a running average or a sum of losses that is carried over with its graph chains "
         "each step to all before it. Backward then goes through all of them again: time and memory grow "
-        "without end, and the old part is differentiated at weights that have changed since. retain_graph=True only "
-        "silences the error that would have told."
+        "without end, and the old part is differentiated at weights that have changed since. "
+        "retain_graph=True only silences the error that would have told."
     )
     fix = "Detach what you carry from step to step, and drop retain_graph=True."
     example = (
