@@ -84,7 +84,7 @@ def _claim(event: GraphGrew) -> Claim:
             "op": event.op,
         },
         anchor=("backward",),
-        latest=True,
+        latest=event.op_site is not None,
     )
 
 

@@ -77,9 +77,9 @@ def _claim(event: GraphsKept) -> Claim:
         fix=_fix(event),
         roles=roles(kept=event.kept_at, forward=event.site),
         evidence={"graphs": event.graphs, "oldest": event.oldest, "held": event.held, "name": event.name},
-        anchor=("kept",) if event.kept_at is not None else ("forward",),
+        anchor=("forward",),
         topic=event.module,
-        latest=True,
+        latest=event.kept_at is not None or event.held != "sum",
     )
 
 

@@ -1,9 +1,10 @@
-"""Right: a running average of features that is detached, in a loop that updates weights by hand."""
+"""Right: a running average of features that is detached before it becomes the centre of a loss."""
 
 import torch
 
 torch.manual_seed(0)
 project = torch.nn.Linear(6, 4)
+optimizer = torch.optim.SGD(project.parameters(), lr=0.01)
 centre = torch.zeros(4)
 
 
@@ -17,7 +18,5 @@ for step in range(14):
     features = project(torch.randn(12, 6))
     loss = center_loss(features) + (features.var(0) - 1).square().sum()
     loss.backward()
-    with torch.no_grad():
-        for parameter in project.parameters():
-            parameter -= 0.01 * parameter.grad
-            parameter.grad = None
+    optimizer.step()
+    optimizer.zero_grad()
