@@ -783,6 +783,22 @@ class GraphGrew(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetachedTerm(Event):
+    """A number without a graph was added to a loss, and it was computed from one that had a graph.
+
+    What the line ``added_at`` added was ``factor`` times what the line ``computed_at`` had computed, ``seen``
+    times (5 or more) in a row, each time another number; no backward of those steps ran through that.
+    ``site`` is the backward of the loss. Known only of steps whose ops are measured, and on the CPU.
+    """
+
+    kind: ClassVar[str] = "detached_term"
+    added_at: Site | None = None
+    computed_at: Site | None = None
+    factor: float = 1.0
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphsKept(Event):
     """Graphs of a module's forwards of past steps are alive, though a backward has run through each.
 
@@ -884,6 +900,7 @@ EVENTS: dict[str, type[Event]] = {
         DoubleSoftmax,
         GraphGrew,
         GraphsKept,
+        DetachedTerm,
         CheckpointCut,
         GraphReleased,
         StepEnd,

@@ -109,9 +109,12 @@ class Backwards:
         return ticket
 
     def _watch_grad(self, call: BackwardCall) -> Watched | None:
-        if not self._context.measuring.on:
+        measuring = self._context.measuring
+        if not measuring.on:
+            measuring.ops.terms.unseen()
             return None
         seen = walk(root_nodes(call.roots), self._context.table.index)
+        measuring.ops.terms.backward(seen.nodes, 0, None)
         return self._nonfinites.begin(seen, structure_key(seen), None, None)
 
     def _end_grad(self, ticket: Ticket, *, failed: bool) -> None:
@@ -159,6 +162,7 @@ class Backwards:
         self._look_before(site, parent)
         if parent is None:
             self._tell_growth(site, seen)
+            context.measuring.ops.terms.backward(seen.nodes, seen.roots, site)
         stamp = context.journal.stamp(site)
         key = structure_key(seen)
         graph = self._graph(seen, key) if nodes else None

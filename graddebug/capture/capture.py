@@ -39,7 +39,15 @@ from graddebug.capture.unused import Unused
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
 from graddebug.graph import BackwardGraph
-from graddebug.records import CheckpointCut, DoubleSoftmax, HalfReduction, Nonfinite, NotObservable, RunEnd
+from graddebug.records import (
+    CheckpointCut,
+    DetachedTerm,
+    DoubleSoftmax,
+    HalfReduction,
+    Nonfinite,
+    NotObservable,
+    RunEnd,
+)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -165,8 +173,20 @@ class Capture:
     def _forget_old(self) -> None:
         """A step is over."""
         self._forwards.step_over()
+        self._tell_detached()
         self._context.intervals.forget_old()
         self._tell_unused(self._context.measuring.step_over())
+
+    def _tell_detached(self) -> None:
+        for one in self._context.measuring.ops.terms.step_over():
+            self._context.journal.note(
+                DetachedTerm,
+                one.backward,
+                added_at=one.added_at,
+                computed_at=one.source,
+                factor=one.factor,
+                seen=one.count,
+            )
 
     def _tell_unused(self, unused: tuple[Unused, ...]) -> None:
         """Of losses that no backward was called on, or of what an exception came of (step -1: the newest)."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from graddebug.capture import underscored
+from graddebug.capture.detached_terms import DetachedTerms
 from graddebug.capture.norms import norm_of
 from graddebug.capture.operands import (
     IndexOf,
@@ -84,6 +85,7 @@ class Ops:
         #: Norms of what the last call returned, by identity and version.
         self._norms: dict[tuple[int, int], float] = {}
         self.unused = UnusedLosses(self.origins)
+        self.terms = DetachedTerms()
 
     def ran(
         self,
@@ -107,6 +109,7 @@ class Ops:
         if name in MOVES:
             return
         self.unused.newest = None
+        self.terms.ran(name, args, result, op.site)
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if not is_readable(tensor) or not (wait or on_host(tensor)) or (enough and tensor.numel() != 1):
                 continue

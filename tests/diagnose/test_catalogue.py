@@ -28,6 +28,7 @@ CATALOGUE = {
     "GD203": ("unregistered-parameter", "warning"),
     "GD204": ("never-receives-gradient", "warning"),
     "GD301": ("loss-without-parameters", "error"),
+    "GD302": ("detached-term", "note"),
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
     "GD305": ("graph-kept-alive", "warning"),
