@@ -12,7 +12,6 @@ import gc
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from types import FrameType, ModuleType
 from typing import Any, Protocol
 
 import torch
@@ -172,14 +171,13 @@ def _oldest(root: Any) -> int:
 
 
 def _holder(things: Sequence[object], depth: int = 3) -> object:
-    """The one object that holds most of these, directly or a few at a time; None if there is none."""
+    """The one container that holds most of these, or tuples and the like of them; None if there is none."""
     asked = things[:_ASKED]
     ids = {id(thing) for thing in asked}
     holders = [holder for holder in gc.get_referrers(*asked) if holder is not things and holder is not asked]
-    holders = [holder for holder in holders if not isinstance(holder, FrameType | ModuleType)]
+    holders = [holder for holder in holders if issubclass(type(holder), _CONTAINERS)]
     for holder in holders:
-        held = sum(id(one) in ids for one in gc.get_referents(holder))
-        if held > len(asked) // 2 and type(holder) in _CONTAINERS:
+        if sum(id(one) in ids for one in gc.get_referents(holder)) > len(asked) // 2:
             return holder
     return _holder(holders, depth - 1) if holders and depth else None
 

@@ -12,6 +12,9 @@ from graddebug.records import GraphsKept, OptimizerStepEnd, Severity, WeightsMov
 #: Updates of weights that must lie between the first of the graphs and now, and how many are remembered.
 _UPDATES, _REMEMBERED = 2, 64
 
+#: Containers that grow when something is put into them.
+_APPENDED_TO = ("list", "deque")
+
 
 class GraphKeptAlive(Rule):
     """A number is meant to be kept, and its whole history is."""
@@ -36,9 +39,9 @@ class GraphKeptAlive(Rule):
     options = ("steps_in_a_sum", "steps_in_a_container", "steps")
     #: Past steps that a tensor computed from them keeps: nothing bounds their number.
     steps_in_a_sum = 8
-    #: Those that a list or a dict holds: it may yet be one that is kept short.
+    #: Those that something holds which is appended to: it may yet be kept short.
     steps_in_a_container = 12
-    #: Those that are kept by what was not found: one for each of a number of tasks, perhaps.
+    #: Those that are kept by anything else: it may be one for each of a number of tasks.
     steps = 40
 
     def __init__(self, **options: object) -> None:
@@ -57,9 +60,8 @@ class GraphKeptAlive(Rule):
 
     def on_graphs_kept(self, event: GraphsKept, ledger: Ledger) -> Claims:
         """Judge by what keeps them, and by how many they are."""
-        enough = self.steps
-        if event.held:
-            enough = self.steps_in_a_sum if event.held == "sum" else self.steps_in_a_container
+        limits = {"sum": self.steps_in_a_sum} | dict.fromkeys(_APPENDED_TO, self.steps_in_a_container)
+        enough = limits.get(event.held, self.steps)
         updates = sum(step >= event.oldest for step in self._updated)
         return [_claim(event)] if event.graphs >= enough and updates >= _UPDATES else None
 
