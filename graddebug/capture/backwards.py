@@ -111,10 +111,10 @@ class Backwards:
     def _watch_grad(self, call: BackwardCall) -> Watched | None:
         measuring = self._context.measuring
         if not measuring.on:
-            measuring.ops.terms.unseen()
+            measuring.graph_runs((), 0, None)
             return None
         seen = walk(root_nodes(call.roots), self._context.table.index)
-        measuring.ops.terms.backward(seen.nodes, 0, None)
+        measuring.graph_runs(seen.nodes, 0, None)
         return self._nonfinites.begin(seen, structure_key(seen), None, None)
 
     def _end_grad(self, ticket: Ticket, *, failed: bool) -> None:
@@ -162,7 +162,7 @@ class Backwards:
         self._look_before(site, parent)
         if parent is None:
             self._tell_growth(site, seen)
-            context.measuring.ops.terms.backward(seen.nodes, seen.roots, site)
+            context.measuring.graph_runs(seen.nodes, seen.roots, site)
         stamp = context.journal.stamp(site)
         key = structure_key(seen)
         graph = self._graph(seen, key) if nodes else None
