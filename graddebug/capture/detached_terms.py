@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from graddebug.capture import underscored
+from graddebug.capture.operands import is_readable
 from graddebug.records import Site
 
 #: How often the same multiple must have been seen before it is told; then with every doubling.
@@ -109,11 +110,11 @@ class DetachedTerms:
         self._made: Counter[Site | None] = Counter()
         self._pairs: dict[tuple[_Place, _Place], _Pair] = {}
 
-    def ran(self, name: str, args: Sequence[Any], result: Any, site: Site | None) -> None:
-        """A call has made nodes."""
-        if not _is_number(result) or result.grad_fn is None:
-            return
+    def ran(self, name: str, args: Sequence[Any], result: torch.Tensor, site: Site | None) -> None:
+        """A call has made nodes and returned one number, which can be read."""
         node = result.grad_fn
+        if node is None or not result.is_cpu or not result.is_floating_point():
+            return
         number = underscored.node_sequence_number(node)
         place = _Place(site, self._made[site])
         self._made[site] += 1
@@ -172,7 +173,7 @@ def _is_due(count: int) -> bool:
 
 
 def _is_number(thing: Any) -> bool:
-    return type(thing) is torch.Tensor and thing.numel() == 1 and thing.is_cpu and thing.is_floating_point()
+    return is_readable(thing) and thing.is_cpu and thing.is_floating_point() and thing.numel() == 1
 
 
 def _without_graph(args: Sequence[Any]) -> Iterator[float]:

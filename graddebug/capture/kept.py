@@ -22,6 +22,9 @@ from graddebug.records import Site
 #: Past steps whose graphs must be alive before anybody looks for what keeps them; then half as many more.
 SUSPICIOUS, MORE = 8, 1.5
 
+#: Steps of which it is remembered which nodes were made in them.
+_REMEMBERED = 4096
+
 #: Nodes of a tensor's graph that are asked for their age.
 _WALKED = 20_000
 
@@ -82,12 +85,13 @@ class KeptGraphs:
         self._sites_of = sites_of
         self._look_at = SUSPICIOUS
         self._limits: dict[str, int] = {}
-        self._border = 0
+        self._begun: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
+        self._begun.append((0, underscored.sequence_number()))
 
     def step_over(self, step: int) -> list[Kept]:
         """What there is to tell at the end of a step."""
         alive = len(self._sentinels)
-        border, self._border = self._border, underscored.sequence_number()
+        self._begun.append((step + 1, underscored.sequence_number()))
         if alive < self._look_at:
             self._look_at = min(self._look_at, alive + SUSPICIOUS)
             return []
@@ -95,7 +99,7 @@ class KeptGraphs:
         if any(self._lacks(one) <= 0 for one in known):
             gc.collect()
             known = self._alive(step)
-        found = self._told([one for one in known if self._lacks(one) <= 0], border)
+        found = self._told([one for one in known if self._lacks(one) <= 0])
         lacking = [self._lacks(one) for one in known]
         self._look_at = len(self._sentinels) + max(min(lacking, default=SUSPICIOUS), 1)
         return found
@@ -112,20 +116,23 @@ class KeptGraphs:
     def _lacks(self, one: _Alive) -> int:
         return self._limits.get(one.module, SUSPICIOUS) - len(one.steps)
 
-    def _told(self, suspects: list[_Alive], border: int) -> list[Kept]:
+    def _told(self, suspects: list[_Alive]) -> list[Kept]:
         """What keeps them; modules that ran on each other's results are kept by one thing."""
         if not suspects:
             return []
         for one in suspects:
             self._limits[one.module] = int(len(one.steps) * MORE)
-        first, (old, new) = suspects[0], _tensors(border)
-        told = (first.site, first.module, len(first.steps), min(first.steps))
-        if len(old) < len(first.steps) // 2:
+        first, oldest = suspects[0], min(suspects[0].steps)
+        begin = next((number for step, number in self._begun if step >= oldest), 0)
+        border = self._begun[-2][1]
+        old, new = _tensors(begin, border)
+        told = (first.site, first.module, len(first.steps), oldest)
+        holder = _holder(old) if len(old) >= len(first.steps) // 2 else None
+        if holder is None:
             return [Kept(*told, *self._sum(new, border))]
-        holder = _holder(old)
         if isinstance(holder, deque) and holder.maxlen is not None:
             return []
-        return [Kept(*told, type(holder).__name__ if holder is not None else "", _name_of(holder))]
+        return [Kept(*told, type(holder).__name__, _name_of(holder))]
 
     def _sum(self, new: list[torch.Tensor], border: int) -> tuple[str, str, Site | None]:
         """The tensor of the newest step whose graph goes furthest back, if any does."""
@@ -140,15 +147,16 @@ class KeptGraphs:
 # --- what holds them ----------------------------------------------------------------------------
 
 
-def _tensors(border: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Tensors that were computed before the border, and after it."""
-    old: list[torch.Tensor] = []
-    new: list[torch.Tensor] = []
+def _tensors(begin: int, border: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Tensors that were computed since the beginning and before the border, and after it; newest first."""
+    numbered: list[tuple[int, torch.Tensor]] = []
     for thing in gc.get_objects():
         # type() instead of isinstance(): asking proxies for their __class__ could run their code.
         if issubclass(type(thing), torch.Tensor) and (node := _node_of(thing)) is not None:
-            (old if underscored.node_sequence_number(node) < border else new).append(thing)
-    return old, new
+            numbered.append((underscored.node_sequence_number(node), thing))
+    numbered.sort(key=lambda pair: -pair[0])
+    old = [tensor for number, tensor in numbered if begin <= number < border]
+    return old, [tensor for number, tensor in numbered if number >= border]
 
 
 def _node_of(tensor: torch.Tensor) -> Any:
@@ -171,13 +179,13 @@ def _oldest(root: Any) -> int:
 
 
 def _holder(things: Sequence[object], depth: int = 3) -> object:
-    """The one container that holds most of these, or tuples and the like of them; None if there is none."""
+    """A container that holds several of these, or of tuples and the like of them; None if there is none."""
     asked = things[:_ASKED]
     ids = {id(thing) for thing in asked}
     holders = [holder for holder in gc.get_referrers(*asked) if holder is not things and holder is not asked]
     holders = [holder for holder in holders if issubclass(type(holder), _CONTAINERS)]
     for holder in holders:
-        if sum(id(one) in ids for one in gc.get_referents(holder)) > len(asked) // 2:
+        if sum(id(one) in ids for one in gc.get_referents(holder)) >= max(2, len(asked) // 3):
             return holder
     return _holder(holders, depth - 1) if holders and depth else None
 

@@ -109,10 +109,11 @@ class Ops:
         if name in MOVES:
             return
         self.unused.newest = None
-        self.terms.ran(name, args, result, op.site)
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if not is_readable(tensor) or not (wait or on_host(tensor)) or (enough and tensor.numel() != 1):
                 continue
+            if tensor.numel() == 1:
+                self.terms.ran(name, args, tensor, op.site)
             norm = self._norms[id(tensor), tensor._version] = norm_of(tensor)
             if not math.isfinite(norm) and not elements_of(tensor).finite:
                 if not enough:
