@@ -346,6 +346,8 @@ class Backward(Event):
     ``seeded``: the program gave it gradients to begin with (``out.backward(grad)``), or a large factor in its
     root (``loss * (scale / n)``), and so it may be scaled.
     ``outdated`` are parameters of which its graph had kept values from before a fused optimizer's last step.
+    ``stale_casts`` are those of which it ran through a copy in low precision that was made before their last
+    step, by an op that ran after it.
     """
 
     kind: ClassVar[str] = "backward"
@@ -372,6 +374,7 @@ class Backward(Event):
     captured: bool = False
     seeded: bool = False
     outdated: ParameterSet = ()
+    stale_casts: ParameterSet = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -792,6 +795,92 @@ class HalfReduction(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoubleSoftmax(Event):
+    """A backward's graph, of a structure not seen before, has a log-softmax of what a softmax made.
+
+    ``module`` and ``op_site`` are where the log-softmax ran (inside a cross-entropy, mostly),
+    ``softmax_module`` and ``softmax_site`` where the softmax did; both run over ``classes`` numbers.
+    """
+
+    kind: ClassVar[str] = "double_softmax"
+    classes: int
+    module: str = ""
+    op_site: Site | None = None
+    softmax_module: str = ""
+    softmax_site: Site | None = None
+    graph: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphGrew(Event):
+    """The graph that a line's backward is about to run has grown in ``grown`` steps in a row, 4 or more.
+
+    It had ``before`` nodes then and has ``nodes`` now; its oldest was made ``reach`` steps ago. ``op``,
+    ``module`` and ``op_site`` are an op of this step that continues what an earlier step has made, and
+    ``scalar`` says that its result is one number (a sum of losses). Told at most 64 times in a row, and then
+    at each power of two; never of a graph that was made in this step alone.
+    """
+
+    kind: ClassVar[str] = "graph_grew"
+    grown: int
+    before: int
+    nodes: int
+    reach: int
+    op: str = ""
+    module: str = ""
+    op_site: Site | None = None
+    scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetachedTerm(Event):
+    """A number without a graph was added to a loss, and it was computed from one that had a graph.
+
+    What the line ``added_at`` added was ``factor`` times what the line ``computed_at`` had computed, ``seen``
+    times (5 or more) in a row, each time another number; no backward of those steps ran through that.
+    ``site`` is the backward of the loss. Known only of steps whose ops are measured, and on the CPU.
+    """
+
+    kind: ClassVar[str] = "detached_term"
+    added_at: Site | None = None
+    computed_at: Site | None = None
+    factor: float = 1.0
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphsKept(Event):
+    """Graphs of a module's forwards of past steps are alive, though a backward has run through each.
+
+    They are of ``graphs`` different steps, the first of which is ``oldest``. ``held`` is ``"sum"`` where a
+    tensor that was computed from them keeps them (at ``kept_at``), the type of a container (``"list"``) that
+    holds tensors with them, or empty where neither was found; ``name`` is what a global variable or an
+    attribute calls it. Told from 8 steps on, and again whenever there are half as many more. A ``deque`` that
+    has a maximum length is not told.
+    """
+
+    kind: ClassVar[str] = "graphs_kept"
+    module: str
+    graphs: int
+    oldest: int
+    held: str = ""
+    name: str = ""
+    kept_at: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointCut(Event):
+    """A reentrant checkpoint ran with gradients enabled, and none of its inputs wants one.
+
+    What runs inside is in no graph: ``params`` are the trainable parameters there. Told once in each window
+    (a stretch between optimizer steps), at most 32 times.
+    """
+
+    kind: ClassVar[str] = "checkpoint_cut"
+    params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphReleased(Event):
     """The graph of a `Forward` was freed and no backward had run through it.
 
@@ -860,6 +949,11 @@ EVENTS: dict[str, type[Event]] = {
         Amplified,
         HalfMeasured,
         HalfReduction,
+        DoubleSoftmax,
+        GraphGrew,
+        GraphsKept,
+        DetachedTerm,
+        CheckpointCut,
         GraphReleased,
         StepEnd,
         NotObservable,

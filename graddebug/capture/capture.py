@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -19,6 +19,8 @@ from graddebug.capture.backwards import BackwardCall, Backwards, Ticket
 from graddebug.capture.clipping import Clipping
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, Subjects
+from graddebug.capture.cuts import Cuts
+from graddebug.capture.double_softmax import softmaxes_twice
 from graddebug.capture.forwards import Forwards
 from graddebug.capture.gradients import GradientState
 from graddebug.capture.graph import GraphCatalogue
@@ -38,7 +40,15 @@ from graddebug.capture.unused import Unused
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
 from graddebug.graph import BackwardGraph
-from graddebug.records import HalfReduction, Nonfinite, NotObservable, RunEnd
+from graddebug.records import (
+    CheckpointCut,
+    DetachedTerm,
+    DoubleSoftmax,
+    HalfReduction,
+    Nonfinite,
+    NotObservable,
+    RunEnd,
+)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -124,17 +134,29 @@ class Capture:
             graphs=GraphCatalogue(self._new_graph, self._decline),
             measuring=Measuring(self._nodes, sites, table.index, self._fail),
             quiet=Quiet(table, journal, sites),
+            cuts=Cuts(table),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )
 
-    def _new_graph(self, graph: BackwardGraph) -> None:
+    def _new_graph(self, graph: BackwardGraph, nodes: Sequence[Any]) -> None:
         """A structure not seen before: pass it on, and tell what its ops alone show."""
         self._observer.graph(graph)
         self._context.quiet.described(graph)
-        found = half_reductions(graph)
-        site = self._context.sites.here() if found else None
-        for one in found:
+        reductions, twice = half_reductions(graph), softmaxes_twice(graph, nodes)
+        site = self._context.sites.here() if reductions or twice else None
+        for softmax in twice:
+            self._context.journal.note(
+                DoubleSoftmax,
+                site,
+                classes=softmax.classes,
+                module=softmax.outer.module,
+                op_site=graph.site_of(softmax.outer),
+                softmax_module=softmax.inner.module,
+                softmax_site=graph.site_of(softmax.inner),
+                graph=graph.hash,
+            )
+        for one in reductions:
             self._context.journal.note(
                 HalfReduction,
                 site,
@@ -153,9 +175,22 @@ class Capture:
 
     def _forget_old(self) -> None:
         """A step is over."""
+        self._forwards.step_over()
+        self._tell_detached()
         self._context.intervals.forget_old()
         self._context.statistics.sampling.step_over()
         self._tell_unused(self._context.measuring.step_over())
+
+    def _tell_detached(self) -> None:
+        for one in self._context.measuring.ops.terms.step_over():
+            self._context.journal.note(
+                DetachedTerm,
+                one.backward,
+                added_at=one.added_at,
+                computed_at=one.source,
+                factor=one.factor,
+                seen=one.count,
+            )
 
     def _tell_unused(self, unused: tuple[Unused, ...]) -> None:
         """Of losses that no backward was called on, or of what an exception came of (step -1: the newest)."""
@@ -211,6 +246,18 @@ class Capture:
     def paused_module_ran(self, begin: int) -> None:
         """A module ran unobserved; its nodes begin at this sequence number."""
         self._context.measuring.ops.module_ran(begin)
+
+    @guarded
+    def cut_begin(self) -> None:
+        """A reentrant checkpoint begins that no gradient can come back through."""
+        self._context.cuts.begin()
+
+    @guarded
+    def cut_end(self) -> None:
+        """It returned or raised."""
+        found = self._context.cuts.end(self._context.sites.here, self._context.windows)
+        if found is not None:
+            self._context.journal.note(CheckpointCut, found[0], params=found[1])
 
     @guarded
     def backward_begin(self, call: BackwardCall) -> Ticket | None:

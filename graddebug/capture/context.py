@@ -12,9 +12,11 @@ import torch
 from torch import nn
 
 from graddebug.capture import underscored
+from graddebug.capture.cuts import Cuts
 from graddebug.capture.fused_steps import FusedSteps
 from graddebug.capture.gradients import Changes, GradientState, Measure
 from graddebug.capture.graph import GraphCatalogue
+from graddebug.capture.growth import Growth
 from graddebug.capture.journal import Journal
 from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
@@ -22,6 +24,7 @@ from graddebug.capture.parameters import ParameterTable
 from graddebug.capture.quiet import Quiet
 from graddebug.capture.readback import Numbers, Readback
 from graddebug.capture.sites import Sites
+from graddebug.capture.stale_casts import StaleCasts
 from graddebug.capture.statistics import StepStatistics
 from graddebug.capture.weights import WeightState
 from graddebug.records import (
@@ -68,6 +71,7 @@ class Context:
     graphs: GraphCatalogue
     measuring: Measuring
     quiet: Quiet
+    cuts: Cuts
     named_modules: bool
     named_optimizers: bool
     #: Filled by finalisers of graphs, which may run anywhere: appending is all they do.
@@ -84,6 +88,10 @@ class Context:
     scaler_steps: list[OpenScalerStep] = field(default_factory=list)
     #: What fused optimizers have changed.
     fused: FusedSteps = field(default_factory=FusedSteps)
+    #: What steps inside of autocast regions have changed.
+    casts: StaleCasts = field(default_factory=StaleCasts)
+    #: Which lines' graphs grow.
+    growth: Growth = field(default_factory=Growth)
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.
@@ -203,6 +211,7 @@ class OpenBackward:
     #: The scale of each scaler whose ``scale()`` made a part of the graph, by the scaler's index.
     scales: dict[int, Numbers] = field(default_factory=dict)
     reported: bool = False
+    step: int = 0
 
 
 @dataclass(slots=True)

@@ -18,11 +18,12 @@ from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.context import Context, OpenBackward, Released
 from graddebug.capture.frames import CallMark, innermost
 from graddebug.capture.graph import bytes_held
+from graddebug.capture.kept import KeptGraphs
 from graddebug.capture.modes import Modes
 from graddebug.capture.optimizers import Optimizers
 from graddebug.capture.parameters import ModuleMap, parameters_of
 from graddebug.capture.sites import free_name, name_of_callee
-from graddebug.records import Forward, ParameterSet, ParametersUsed, Site
+from graddebug.records import Forward, GraphsKept, ParameterSet, ParametersUsed, Site
 
 #: How often the bytes that an evaluation's graph holds are counted for one module; then it is known.
 COUNT_BYTES = 3
@@ -45,26 +46,29 @@ class GraphSentinel:
     Holds no tensor and no node: it must not keep the graph alive whose life it tells.
     """
 
-    __slots__ = ("__weakref__", "_forward", "_released", "_under_way", "handles", "ran")
+    __slots__ = ("__weakref__", "_released", "_under_way", "consumed", "forward", "handles", "ran")
 
     def __init__(self, forward: Released, released: deque[Released], *under_way: list[OpenBackward]) -> None:
-        self._forward = forward
+        self.forward = forward
         self._released: deque[Released] | None = released
         self._under_way = under_way
         self.handles: list[Any] = []
         self.ran = False
+        #: The newest step in which a backward came by; -1 before the first.
+        self.consumed = -1
 
     def __call__(self, _: object) -> None:
         """A backward reached the node."""
         self.ran = True
         for under_way in self._under_way:
             if under_way:
-                under_way[-1].forwards.append(self._forward[1])
+                under_way[-1].forwards.append(self.forward[1])
+                self.consumed = under_way[-1].step
                 return
 
     def __del__(self) -> None:
         if not self.ran and self._released is not None:
-            self._released.append(self._forward)
+            self._released.append(self.forward)
 
     def dismiss(self) -> None:
         """Take the hooks off a graph that outlives the watch."""
@@ -117,6 +121,7 @@ class Forwards:
         self._modes = Modes(context.table, context.journal)
         self._bytes: dict[str, tuple[int, int]] = {}
         self._sentinels: weakref.WeakSet[GraphSentinel] = weakref.WeakSet()
+        self._kept = KeptGraphs(self._sentinels, context.measuring.ops.sites_of)
 
     def enter_inner(self, module: nn.Module) -> bool:
         """Note a call inside a watched module, if that is all it is.
@@ -202,6 +207,8 @@ class Forwards:
     # --- inside ---------------------------------------------------------------------------------
 
     def _ran(self, module: nn.Module, begin: int) -> None:
+        if self._context.cuts.open:
+            self._context.cuts.ran(module)
         path = self._paths.get(module)
         if path is None:
             path = self._stray(module)
@@ -319,6 +326,21 @@ class Forwards:
             held = bytes_held(nodes)
             self._bytes[name] = (times + 1, held)
         return held
+
+    def step_over(self) -> None:
+        """A step is over: tell of graphs that outlive theirs."""
+        journal = self._context.journal
+        for kept in self._kept.step_over(journal.step):
+            journal.note(
+                GraphsKept,
+                kept.site,
+                module=kept.module,
+                graphs=kept.steps,
+                oldest=kept.oldest,
+                held=kept.held,
+                name=kept.name,
+                kept_at=kept.kept_at,
+            )
 
     def dismiss(self) -> None:
         """Leave no hook on graphs that are still alive."""

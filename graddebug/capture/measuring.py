@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,7 @@ from graddebug.capture.ops import Ops
 from graddebug.capture.outputs import ModuleOutputs
 from graddebug.capture.sites import Sites
 from graddebug.capture.unused import Unused
+from graddebug.records import Site
 
 NodesMode = Literal["auto", "always", "off"]
 
@@ -145,6 +146,15 @@ class Measuring:
             self._spent += time.perf_counter() - began
 
     # --- backward -----------------------------------------------------------------------------------
+
+    def graph_runs(self, nodes: Sequence[Any], roots: int, site: Site | None) -> None:
+        """A backward is about to run through these nodes, from the first few of them on."""
+        if not self.on:
+            self.ops.terms.unseen()
+            return
+        began = time.perf_counter()
+        self.ops.terms.backward(nodes, roots, site)
+        self._spent += time.perf_counter() - began
 
     def backward(self, seen: Walk, key: int) -> NodeMeasure | None:
         """Hook the graph of a backward that is about to run; None if this step is not measured.

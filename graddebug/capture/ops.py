@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from graddebug.capture import underscored
+from graddebug.capture.detached_terms import DetachedTerms
 from graddebug.capture.norms import norm_of, plain_norm
 from graddebug.capture.operands import (
     IndexOf,
@@ -85,6 +86,7 @@ class Ops:
         #: Norms of what the last call returned, by identity and version.
         self._norms: dict[tuple[int, int], float] = {}
         self.unused = UnusedLosses(self.origins)
+        self.terms = DetachedTerms()
 
     def ordinary_ran(self, function: Any, result: Any, begin: int, end: int) -> bool:
         """Take in a call that returned one ordinary tensor of finite numbers; False if it did not."""
@@ -92,7 +94,7 @@ class Ops:
         if getattr(function, "__name__", "") not in MOVES:
             with unoverridden():
                 norm = plain_norm(result)
-                if not 0 <= norm < math.inf:
+                if not 0 <= norm < math.inf or result.numel() == 1:  # a loss, or a term of one
                     return False
                 self._norms[id(result), result._version] = norm
             self.unused.newest = None
@@ -127,6 +129,8 @@ class Ops:
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if not is_readable(tensor) or not (wait or on_host(tensor)) or (enough and tensor.numel() != 1):
                 continue
+            if tensor.numel() == 1:
+                self.terms.ran(name, args, tensor, op.site)
             norm = self._norms[id(tensor), tensor._version] = norm_of(tensor)
             if not math.isfinite(norm) and not elements_of(tensor).finite:
                 if not enough:

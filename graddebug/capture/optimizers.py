@@ -415,6 +415,7 @@ class Optimizers:
         context.weights.stepped(opened.entry.params)
         if is_fused(optimizer):
             context.fused.stepped(ready)
+        context.casts.stepped(ready, context.table.refs[ready[0]]() if ready else None)
         outcome = opened.measure.after()
         found = underscored.fused_scaler_state(optimizer)[1]
         skipped = context.readback.scalar(found) if isinstance(found, torch.Tensor) else None

@@ -13,6 +13,7 @@ from graddebug.ledger.life import Contribution, Line, count_of, line_of, newest_
 from graddebug.ledger.scaling import Division, ScalerLife, is_scaled
 from graddebug.records import (
     Backward,
+    CheckpointCut,
     Clipped,
     Event,
     GradientsCleared,
@@ -127,6 +128,9 @@ class Ledger:
         self.lines_clearing_used: set[Line | None] = set()
         #: Parameters that a watched module held once and holds no longer, and the tick that was noticed.
         self.unregistered: dict[int, int] = {}
+        #: Trainable parameters that ran inside a checkpoint which no gradient comes back through: the newest
+        #: such event of each, with its tick.
+        self.cut: dict[int, tuple[int, CheckpointCut]] = {}
         #: Every loss scaler by its index.
         self.scalers: dict[int, ScalerLife] = {}
         self._open: dict[int, _OpenStep] = {}
@@ -141,6 +145,7 @@ class Ledger:
             TrainableChanged: self._trainable,
             WeightsMoved: self._moved,
             ParametersUnregistered: self._unregister,
+            CheckpointCut: self._cut,
             OptimizerStep: self._step,
             OptimizerStepEnd: self._step_end,
             ScalerSeen: self._scaler_seen,
@@ -325,6 +330,10 @@ class Ledger:
 
     def _unregister(self, event: ParametersUnregistered) -> tuple[Fact, ...]:
         self.unregistered.update(dict.fromkeys(event.params, self.tick))
+        return _NOTHING
+
+    def _cut(self, event: CheckpointCut) -> tuple[Fact, ...]:
+        self.cut.update(dict.fromkeys(event.params, (self.tick, event)))
         return _NOTHING
 
     def _step(self, event: OptimizerStep) -> tuple[Fact, ...]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import nothing_can_change, orphan_pairs, reaching_nothing, trainable_owned
+from graddebug.diagnose.causes import (
+    cut_off,
+    nothing_can_change,
+    orphan_pairs,
+    reaching_nothing,
+    trainable_owned,
+)
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Consumed, Ledger
@@ -65,7 +71,8 @@ def _speaks(fact: Consumed, backwards: list[Backward], ledger: Ledger) -> bool:
     ):
         return False
     idle = nothing_can_change(fact.step) or not trainable_owned(fact.optimizer, ledger)
-    return not idle and not orphan_pairs(fact.optimizer, ledger)
+    explained = orphan_pairs(fact.optimizer, ledger) or cut_off(fact.optimizer, ledger, fact.since)
+    return not idle and not explained
 
 
 def _serves_another(backward: Backward, index: int, ledger: Ledger) -> bool:

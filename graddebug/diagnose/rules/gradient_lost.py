@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from graddebug.diagnose.causes import IDLE_WINDOWS
 from graddebug.diagnose.layers import row
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, quoted, times
 from graddebug.ledger import Ledger, Life
 from graddebug.records import ParameterSet, QuietForwards, RunEnd, Severity, Site
@@ -52,7 +52,11 @@ class GradientLost(Rule):
         "if step == warmup:\n"
         "    encoder.requires_grad_(False)         # right, where that is meant\n"
     )
-    options = ("steps", "steps_at_end", "received")
+    options = thresholds(
+        steps="steps without a gradient",
+        steps_at_end="the same where the run is over",
+        received="steps before in which it had one",
+    )
     #: Steps without a gradient; never fewer than it had some in, as training may go in phases.
     steps = IDLE_WINDOWS
     #: The same where the run is over and no phase can follow.

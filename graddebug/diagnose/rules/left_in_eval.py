@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, quoted, times
 from graddebug.ledger import Consumed, Ledger, Line, line_of
 from graddebug.records import Backward, Forward, ModulesInEval, Severity, Site
@@ -54,7 +54,9 @@ class LeftInEval(Rule):
         "    train_one_epoch(model)\n"
         "    evaluate(model)\n"
     )
-    options = ("steps",)
+    options = thresholds(
+        steps="steps in a row in eval mode",
+    )
     #: Steps in a row.
     steps = 3
 

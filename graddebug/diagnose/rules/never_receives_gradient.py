@@ -80,7 +80,7 @@ class NeverReceivesGradient(Rule):
         """Those of which this was not told yet, and that no other finding explains."""
         new = [index for index in params if (index, ran) not in self._told]
         self._told.update((index, ran) for index in new)
-        explained = replaced(ledger) if new else frozenset()
+        explained = replaced(ledger).union(ledger.cut) if new else frozenset()
         return [index for index in new if index not in explained]
 
     def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
@@ -124,7 +124,7 @@ def _trained_in_no_row(params: list[int], ledger: Ledger) -> list[int]:
     if not params:
         return []
     trained = {_row(info) for info in ledger.parameters if ledger.cohorts.life(info.index).touched >= 0}
-    explained = replaced(ledger)
+    explained = replaced(ledger).union(ledger.cut)
     return [p for p in params if _row(ledger.parameters[p]) not in trained and p not in explained]
 
 

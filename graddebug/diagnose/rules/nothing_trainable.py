@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import IDLE_WINDOWS, nothing_can_change, orphan_pairs, trainable_owned
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, times
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import ParameterSet, RunEnd, Severity
@@ -36,7 +36,9 @@ class NothingTrainable(Rule):
         "model.head = nn.Linear(64, 10)\n"
         "optimizer = torch.optim.SGD(model.head.parameters())    # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="steps beside another optimizer that trains",
+    )
     #: Steps beside another optimizer that trains.
     windows = IDLE_WINDOWS
 

@@ -9,7 +9,7 @@ import numpy as np
 from graddebug.diagnose.causes import IDLE_WINDOWS
 from graddebug.diagnose.layers import LOOK_UPS, lines
 from graddebug.diagnose.measured import Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.diagnose.standing import LOW, Stepped, Steps, is_stock
 from graddebug.diagnose.wording import number, times
 from graddebug.ledger import Ledger, OptimizerLife
@@ -52,7 +52,12 @@ class ParameterDidNotMove(Rule):
         "for p in group['params']:\n"
         "    p.data.add_(p.grad, alpha=-group['lr'])    # right\n"
     )
-    options = ("windows", "windows_of_others", "windows_of_others_at_end", "spacings")
+    options = thresholds(
+        windows="steps with an optimizer of torch's own",
+        windows_of_others="steps with another one",
+        windows_of_others_at_end="the same where the run is over",
+        spacings="how many times the distance to the next number the step had to be",
+    )
     #: Steps with an optimizer of torch's own.
     windows = 3
     #: Steps with another one: it may gather gradients, so not before several times the usual patience.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graddebug.diagnose.causes import IDLE_WINDOWS
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife
 from graddebug.records import ParametersUsed, QuietForwards, RunEnd, Severity, Site
@@ -39,7 +39,10 @@ class TrainedUnderNoGrad(Rule):
         "features = encoder(x)                           # right\n"
         "loss = loss_fn(head(features), y)\n"
     )
-    options = ("steps", "steps_at_end")
+    options = thresholds(
+        steps="steps in which it ran so",
+        steps_at_end="the same where the run is over",
+    )
     #: As for a parameter that never gets a gradient (GD204).
     steps = IDLE_WINDOWS
     #: In a whole run nothing more can follow.

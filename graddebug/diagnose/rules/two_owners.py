@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import inside_wrapper, nothing_can_change
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife, Portion
 from graddebug.records import Severity
@@ -34,7 +34,9 @@ class TwoOwners(Rule):
         "\n"
         "critic_optimizer = Adam(critic.parameters())                            # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="times that both step in turn",
+    )
     #: Times that they step in turn before that is noted.
     windows = 3
 

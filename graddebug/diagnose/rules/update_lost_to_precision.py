@@ -8,7 +8,7 @@ import numpy as np
 
 from graddebug.diagnose.layers import LOOK_UPS, lines
 from graddebug.diagnose.measured import Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.diagnose.standing import LOW, Stepped, Steps, is_stock
 from graddebug.diagnose.wording import number, times
 from graddebug.ledger import Ledger, OptimizerLife
@@ -61,7 +61,10 @@ class UpdateLostToPrecision(Rule):
         'with torch.autocast("cuda", torch.bfloat16):\n'
         "    loss = loss_fn(model(x), y)\n"
     )
-    options = ("steps", "nearly")
+    options = thresholds(
+        steps="steps that asked for a move",
+        nearly="share of elements that may change all the same",
+    )
     #: Steps that asked for a move.
     steps = 5
     #: Share of elements that may change all the same: the ones near zero, where numbers lie closer.
