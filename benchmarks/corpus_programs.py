@@ -1,8 +1,9 @@
 """The programs of tests/corpus, what their headers promise, and whether graddebug keeps the promise.
 
 A buggy program's docstring begins with the rules that are found in it (all above notes; the first
-is looked at in detail); ``Parameters:`` names those of the first finding, and a comment ``# role``
-at a line's end says that the finding has this role there. `tests/corpus/README.md` tells it whole.
+is looked at in detail); ``Parameters:`` names those of the first finding, ``Raises:`` the error of torch's that
+ends the program, and a comment ``# role`` at a line's end says that the finding has this role there.
+`tests/corpus/README.md` tells it whole.
 """
 
 from __future__ import annotations
@@ -127,15 +128,16 @@ def _as_json(finding: Finding) -> Shown:
 def faults(program: Program, answer: Answer) -> list[str]:
     """What is not as the program's header says, a line each; none: all is well."""
     return [
-        *_of_the_run(answer),
+        *_of_the_run(program, answer),
         *(_missed(program, answer) if program.buggy else ()),
         *_alarms(program, answer),
     ]
 
 
-def _of_the_run(answer: Answer) -> Iterator[str]:
-    if answer.ran.code:
-        yield f"exit code {answer.ran.code}: {answer.ran.stderr}"
+def _of_the_run(program: Program, answer: Answer) -> Iterator[str]:
+    raises = program.field("Raises")
+    if answer.ran.code != int(raises is not None) or f"\n{raises or ''}" not in answer.ran.stderr:
+        yield f"exit code {answer.ran.code}, {raises or 'nothing'} is to be raised: {answer.ran.stderr}"
     live, checked = (sorted(found, key=lambda one: one["id"]) for found in (answer.live, answer.checked))
     if live != checked:
         yield f"live: {live}\nbut checked: {checked}"

@@ -105,10 +105,6 @@ def _import_everything() -> None:
     import torch.utils.checkpoint
     import torch.utils.data
 
-    import graddebug.cli
-    import graddebug.launch
-    import graddebug.session
-    import graddebug.trace.reader
     from graddebug.diagnose.registry import all_rules
 
     all_rules()

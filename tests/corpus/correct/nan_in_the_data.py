@@ -1,4 +1,4 @@
-"""A batch with NaN in it is dropped before it reaches the model; another one is skipped by its loss."""
+"""Right: a batch with NaN in it is dropped before it reaches the model; another one is skipped by its loss."""
 
 import torch
 from torch import nn

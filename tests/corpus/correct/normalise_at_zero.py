@@ -1,4 +1,4 @@
-"""Vectors that do not begin at zero are normalised."""
+"""Right: vectors that do not begin at zero are normalised."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Adam over float32 weights, float16 only in the forward."""
+"""Right: Adam over float32 weights, float16 only in the forward."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""The distance of equal points has a gradient of 0 at 0."""
+"""Right: the distance of equal points has a gradient of 0 at 0."""
 
 import torch
 from torch import nn

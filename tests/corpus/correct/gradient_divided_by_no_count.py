@@ -1,4 +1,4 @@
-"""Gradients divided by a count that is never 0."""
+"""Right: gradients divided by a count that is never 0."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""A batch in which every target is ignored has a loss of 0."""
+"""Right: a batch in which every target is ignored has a loss of 0."""
 
 import torch
 from torch import nn

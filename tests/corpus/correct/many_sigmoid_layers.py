@@ -1,4 +1,4 @@
-"""As deep, but initialised for what it is."""
+"""Right: as deep, but initialised for what it is."""
 
 import torch
 from torch import nn

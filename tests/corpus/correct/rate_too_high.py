@@ -1,4 +1,4 @@
-"""The loss jumps about, and comes down."""
+"""Right: the loss jumps about, and comes down."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""The logarithm of a softmax in one function, which never takes log(0)."""
+"""Right: the logarithm of a softmax in one function, which never takes log(0)."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""One update() after the steps of both optimizers, while the scale grows at each step."""
+"""Right: one update() after the steps of both optimizers, while the scale grows at each step."""
 
 import torch
 from torch import nn

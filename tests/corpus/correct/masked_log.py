@@ -1,4 +1,4 @@
-"""The input of the logarithm is made safe first: `where` twice."""
+"""Right: the input of the logarithm is made safe first: `where` twice."""
 
 import torch
 from torch import nn

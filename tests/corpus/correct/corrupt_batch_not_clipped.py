@@ -1,4 +1,4 @@
-"""The same batch, bounded before the step."""
+"""Right: the same batch, bounded before the step."""
 
 import torch
 from torch import nn
