@@ -1,8 +1,9 @@
 """The programs of tests/corpus, what their headers promise, and whether graddebug keeps the promise.
 
 A buggy program's docstring begins with the rules that are found in it (all above notes; the first
-is looked at in detail); ``Parameters:`` names those of the first finding, ``Raises:`` the error of torch's that
-ends the program, and a comment ``# role`` at a line's end says that the finding has this role there.
+is looked at in detail); ``Parameters:`` names those of the first finding, ``Raises:`` the error of
+torch's that ends the program, and a comment ``# role`` at the end of a line says that the finding has this
+role there.
 `tests/corpus/README.md` tells it whole.
 """
 
