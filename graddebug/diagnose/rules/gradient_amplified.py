@@ -83,6 +83,9 @@ def _unbounded(origin: Origin) -> bool:
     name = stem(origin.op)
     if name == "Div":  # autograd keeps the numerator only if the divisor wants a gradient
         return Facts(origin).operand("self") is not None
+    if name == "Pow":  # a square has no such point: its slope is as large as the error that is squared
+        exponent = Facts(origin).operand("exponent")
+        return exponent is None or not exponent.minimum >= 1
     return name in _UNBOUNDED
 
 

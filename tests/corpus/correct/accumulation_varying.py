@@ -1,4 +1,4 @@
-"""Nothing: accumulation over as many micro-batches as there happen to be."""
+"""Right: accumulation over as many micro-batches as there happen to be."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: accumulation, with the partial tail stepped."""
+"""Right: accumulation, with the partial tail stepped."""
 
 import torch
 from torch import nn

@@ -1,8 +1,7 @@
-"""Nothing: two optimizers, a detached advantage, delayed policy."""
+"""Right: two optimizers, a detached advantage, delayed policy."""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

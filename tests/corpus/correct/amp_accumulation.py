@@ -1,4 +1,4 @@
-"""Nothing: accumulation under a scaler, unscale and clip at its end."""
+"""Right: accumulation under a scaler, unscale and clip at its end."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: several scaled backwards, one unscaling, one clip."""
+"""Right: several scaled backwards, one unscaling, one clip."""
 
 import torch
 from torch import nn

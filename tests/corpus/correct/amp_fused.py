@@ -1,4 +1,4 @@
-"""Nothing: a fused optimizer that skips by found_inf."""
+"""Right: a fused optimizer that skips by found_inf."""
 
 import torch
 from torch import nn

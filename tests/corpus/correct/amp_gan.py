@@ -1,4 +1,4 @@
-"""Nothing: a GAN under one scaler."""
+"""Right: a GAN under one scaler."""
 
 import torch
 from torch import nn

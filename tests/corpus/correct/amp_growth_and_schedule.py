@@ -1,4 +1,4 @@
-"""Nothing: the scale probes upwards, overflows, and the schedule waits."""
+"""Right: the scale probes upwards, overflows, and the schedule waits."""
 
 import torch
 from torch import nn

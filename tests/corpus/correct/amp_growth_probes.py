@@ -1,4 +1,4 @@
-"""Nothing: a scaler that probes every few steps skips now and then, as it should."""
+"""Right: a scaler that probes every few steps skips now and then, as it should."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: one scaler for two optimizers, two scalers for two networks."""
+"""Right: one scaler for two optimizers, two scalers for two networks."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: fp16 autocast with a GradScaler, unscale, clip, step, update."""
+"""Right: fp16 autocast with a GradScaler, unscale, clip, step, update."""
 
 import torch
 from torch import nn

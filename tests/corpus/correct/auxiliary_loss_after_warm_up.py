@@ -1,4 +1,4 @@
-"""An auxiliary head runs from the start and enters the loss later."""
+"""Right: an auxiliary head runs from the start and enters the loss later."""
 
 import torch
 from torch import nn

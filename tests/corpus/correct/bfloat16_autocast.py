@@ -1,4 +1,4 @@
-"""Nothing: bfloat16 needs no scaler, small gradients or not."""
+"""Right: bfloat16 needs no scaler, small gradients or not."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: stop-gradient targets from a momentum encoder."""
+"""Right: stop-gradient targets from a momentum encoder."""
 
 import torch
 from torch import nn

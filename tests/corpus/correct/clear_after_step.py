@@ -1,4 +1,4 @@
-"""Nothing: the clear stands after the step."""
+"""Right: the clear stands after the step."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: gradients are cleared by `p.grad.data.zero_()`."""
+"""Right: gradients are cleared by `p.grad.data.zero_()`."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: gradients are cleared by `del p.grad`."""
+"""Right: gradients are cleared by `del p.grad`."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: the module clears, to zeros."""
+"""Right: the module clears, to zeros."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: gradients are cleared by `p.grad.mul_(0)`."""
+"""Right: gradients are cleared by `p.grad.mul_(0)`."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: gradients are cleared by `p.grad = None`."""
+"""Right: gradients are cleared by `p.grad = None`."""
 
 import torch
 from torch import nn

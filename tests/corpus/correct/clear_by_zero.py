@@ -1,4 +1,4 @@
-"""Nothing: gradients are cleared by `p.grad.zero_()`."""
+"""Right: gradients are cleared by `p.grad.zero_()`."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: noise is added to the gradients before the step."""
+"""Right: noise is added to the gradients before the step."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: adversarial examples need a backward of their own."""
+"""Right: adversarial examples need a backward of their own."""
 
 import torch
 from torch import nn

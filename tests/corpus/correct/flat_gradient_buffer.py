@@ -1,4 +1,4 @@
-"""Nothing: gradients are views of one buffer, cleared as one."""
+"""Right: gradients are views of one buffer, cleared as one."""
 
 import torch
 from torch import nn

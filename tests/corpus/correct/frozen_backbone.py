@@ -1,4 +1,4 @@
-"""Nothing: a frozen backbone, the optimizer owns all parameters."""
+"""Right: a frozen backbone, the optimizer owns all parameters."""
 
 import torch
 from torch import nn

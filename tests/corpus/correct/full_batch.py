@@ -1,4 +1,4 @@
-"""Nothing: one step an epoch on the whole data, evaluation once an epoch."""
+"""Right: one step an epoch on the whole data, evaluation once an epoch."""
 
 import torch
 from torch import nn

@@ -1,8 +1,7 @@
-"""Nothing: a GAN whose leftovers are cleared."""
+"""Right: a GAN whose leftovers are cleared."""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

@@ -1,8 +1,7 @@
-"""Nothing: real and fake losses have a backward each, as in DCGAN."""
+"""Right: real and fake losses have a backward each, as in DCGAN."""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

@@ -1,4 +1,4 @@
-"""Nothing: a saliency map by backward in eval mode."""
+"""Right: a saliency map by backward in eval mode."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""The margin is kept by every sample, so no gradient is left to follow."""
+"""Right: the margin is kept by every sample, so no gradient is left to follow."""
 
 import torch
 from torch import nn

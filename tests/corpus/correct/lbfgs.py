@@ -1,4 +1,4 @@
-"""Nothing: LBFGS calls its closure many times in a step."""
+"""Right: LBFGS calls its closure many times in a step."""
 
 import torch
 from torch import nn

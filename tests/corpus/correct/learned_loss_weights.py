@@ -1,4 +1,4 @@
-"""Nothing: loss weights are free parameters in the optimizer."""
+"""Right: loss weights are free parameters in the optimizer."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""The rate begins at next to nothing, rises, and falls to next to nothing again."""
+"""Right: the rate begins at next to nothing, rises, and falls to next to nothing again."""
 
 import torch
 from torch import nn

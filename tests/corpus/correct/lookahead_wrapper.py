@@ -1,4 +1,4 @@
-"""Nothing: an optimizer that wraps another and averages weights."""
+"""Right: an optimizer that wraps another and averages weights."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: a dry run with backwards and no steps, then training."""
+"""Right: a dry run with backwards and no steps, then training."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: MAML inner steps on fast weights, one outer backward."""
+"""Right: MAML inner steps on fast weights, one outer backward."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: weights are updated by hand, no optimizer."""
+"""Right: weights are updated by hand, no optimizer."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: each parameter steps and clears in a hook while backward runs."""
+"""Right: each parameter steps and clears in a hook while backward runs."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""A multiplier that the program moves itself, through `.data`, beside an optimizer for the rest."""
+"""Right: a multiplier that the program moves itself, through `.data`, beside an optimizer for the rest."""
 
 import torch
 from torch import nn

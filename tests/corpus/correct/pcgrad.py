@@ -1,4 +1,4 @@
-"""Nothing: gradients of two tasks are combined by hand and assigned."""
+"""Right: gradients of two tasks are combined by hand and assigned."""
 
 import torch
 from torch import nn

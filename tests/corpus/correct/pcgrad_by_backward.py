@@ -1,4 +1,4 @@
-"""Nothing: one backward a task, gradients copied, combined, assigned."""
+"""Right: one backward a task, gradients copied, combined, assigned."""
 
 import torch
 from torch import nn

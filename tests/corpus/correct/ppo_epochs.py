@@ -1,8 +1,7 @@
-"""Nothing: several epochs over one rollout, with an early stop."""
+"""Right: several epochs over one rollout, with an early stop."""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

@@ -1,4 +1,4 @@
-"""Nothing: a group is added to the optimizer later."""
+"""Right: a group is added to the optimizer later."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: sharpness-aware minimisation, two backwards a step at different weights."""
+"""Right: sharpness-aware minimisation, two backwards a step at different weights."""
 
 import torch
 from torch import nn

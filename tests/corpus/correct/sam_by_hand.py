@@ -1,4 +1,4 @@
-"""Nothing: SAM with both backwards written out."""
+"""Right: SAM with both backwards written out."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""SAM: both passes through one helper that clears first, the weights moved through `.data` in between."""
+"""Right: SAM: both passes through one helper that clears first, the weights moved through `.data` in between."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: the scaler is disabled, as on machines without fp16."""
+"""Right: the scaler is disabled, as on machines without fp16."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: a schedule that nears zero and averaged weights."""
+"""Right: a schedule that nears zero and averaged weights."""
 
 import torch
 from torch import nn

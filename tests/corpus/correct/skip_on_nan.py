@@ -1,4 +1,4 @@
-"""Nothing: a batch with NaN is skipped on purpose, and cleared."""
+"""Right: a batch with NaN is skipped on purpose, and cleared."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: a straight-through estimator."""
+"""Right: a straight-through estimator."""
 
 import torch
 from torch import nn

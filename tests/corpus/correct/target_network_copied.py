@@ -1,4 +1,4 @@
-"""DQN as short programs have it: the target is not detached, and copied only now and then."""
+"""Right: DQN as short programs have it: the target is not detached, and copied only now and then."""
 
 import torch
 from torch import nn

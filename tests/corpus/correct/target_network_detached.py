@@ -1,4 +1,4 @@
-"""Nothing: a target network runs with gradients on, but its output is detached."""
+"""Right: a target network runs with gradients on, but its output is detached."""
 
 import torch
 from torch import nn

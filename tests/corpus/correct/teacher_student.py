@@ -1,4 +1,4 @@
-"""Nothing: an EMA teacher that is trainable, and trained by nobody."""
+"""Right: an EMA teacher that is trainable, and trained by nobody."""
 
 import torch
 from torch import nn

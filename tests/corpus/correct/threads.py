@@ -1,4 +1,4 @@
-"""Nothing: three threads train a model each, at the same time."""
+"""Right: three threads train a model each, at the same time."""
 
 import threading
 

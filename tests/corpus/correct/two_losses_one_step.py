@@ -1,4 +1,4 @@
-"""Nothing: two backwards through one forward, one step."""
+"""Right: two backwards through one forward, one step."""
 
 import torch
 from torch import nn
