@@ -155,6 +155,18 @@ def test_the_record_says_the_same(tmp_path: Path) -> None:
     assert {f.id: f for f in run.recording.findings} == {f.id: f for f in run.findings}
 
 
+def test_a_killed_run_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    """It is written when it is known: at the start, and with the first finding in a file."""
+    net, opt = parts()
+    with graddebug.watch(net, opt, out=tmp_path / "run", ignore=["GD106"], on_finding="silent") as run:
+        assert [entry.rules for entry in run.recording.acknowledgements] == [("GD106",)]
+        for _ in range(3):
+            net(torch.ones(2, 4)).sum().backward()
+            opt.step()  # graddebug: ignore[GD101] a test
+        judged = judge(run.recording).findings
+    assert [(one.rule, one.acknowledged) for one in judged] == [("GD101", "a test")]
+
+
 # --- with a program ---------------------------------------------------------------------------------
 
 
@@ -284,6 +296,7 @@ def test_a_baseline_takes_what_is_there_and_fails_on_what_is_new(project: Path, 
     ran(project, RIGHT, out="right")
     code, (finding,) = checked(capsys, "--baseline", "known.json", out="right")
     assert (code, finding["rule"]) == (1, "GD001")
+    assert checked(capsys, "--baseline", "known.json", "--ignore", "GD001", out="right")[0] == 0
     assert checked(capsys, "--write-baseline", "known.json", out="right") == (0, [])
 
 

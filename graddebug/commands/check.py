@@ -36,16 +36,23 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = of_flags(arguments.ignore, arguments.option).over(of_project("."))
     recording = open_recording(arguments.run_folder)
     verdict = judge(recording, configuration)
-    verdict = with_baseline(verdict, arguments, recording=recording)
+    verdict = with_baseline(verdict, arguments, recording=recording, configuration=configuration)
     say = _say_json if arguments.format == "json" else _say_text
     say(recording, verdict, arguments)
     failed = fails(verdict.findings, least_severity(arguments.fail_on))
     return Exit.FINDINGS if failed else Exit.FINE
 
 
-def with_baseline(verdict: Verdict, arguments: argparse.Namespace, *, recording: Recording) -> Verdict:
+def with_baseline(
+    verdict: Verdict,
+    arguments: argparse.Namespace,
+    *,
+    recording: Recording,
+    configuration: Configuration,
+) -> Verdict:
     """Write the baseline that is to be written, and mark what the one to read, or that one, knows."""
     from graddebug.known import baseline
+    from graddebug.known.recorded import acknowledged_in
     from graddebug.report.weigh import by_weight
 
     known, folder = None, recording.info.cwd
@@ -59,7 +66,8 @@ def with_baseline(verdict: Verdict, arguments: argparse.Namespace, *, recording:
     findings, stale = baseline.accepted(known, verdict.findings, folder=folder)
     whole = recording.closed == "finished" and recording.cut is None and not verdict.not_observable
     if whole:
-        findings += [baseline.stale_note(entry, known, step=recording.last_step or 0) for entry in stale]
+        notes = (baseline.stale_note(entry, known, step=recording.last_step or 0) for entry in stale)
+        findings += map(acknowledged_in(recording, configuration).marked, notes)
     return replace(verdict, findings=tuple(by_weight(findings)))
 
 

@@ -174,3 +174,12 @@ def test_the_nearer_word_counts_for_options() -> None:
     both = flags.over(file)
     assert [entry.rules for entry in both.acknowledgements] == [("GD101",), ("GD102",)]
     assert both.options == {"GD204": {"windows": 40, "windows_at_end": 5}}
+
+
+def test_the_documented_file_is_right(tmp_path: Path) -> None:
+    """What docs/acknowledging.md shows can be copied."""
+    page = (Path(__file__).parents[2] / "docs" / "acknowledging.md").read_text(encoding="utf-8")
+    project(tmp_path, page.partition("```toml\n")[2].partition("```")[0])
+    found = of_project(tmp_path)
+    assert [entry.rules for entry in found.acknowledgements][:2] == [("GD106",), ("GD101",)]
+    assert found.options == {"GD204": {"windows": 40}}
