@@ -44,7 +44,7 @@ ParameterSet = tuple[int, ...]
 #: Columns are only ever added at the end: a recording made before one was has NaN there.
 #: A sample is a strided one of at most 1,024 elements: tensors up to that size are measured whole. Norms are
 #: taken in every step, samples in the first 32 and then as often as 1 % of the time pays for (at least in one
-#: step of 8, and where the gradients stand out): their columns are NaN in the other steps.
+#: step of 7, and where the gradients stand out): their columns are NaN in the other steps.
 STATISTICS: tuple[str, ...] = (
     "grad_norm",
     "grad_norm_written",

@@ -15,8 +15,8 @@ import numpy as np
 from graddebug.capture.readback import Numbers
 
 #: The first steps are sampled, then as many as take this share of the time watched, and one in so many at
-#: least: rules see stretches of 10 steps.
-FIRST, SHARE, AT_LEAST = 32, 0.01, 8
+#: least: rules see stretches of 10 steps, and loops that accumulate do so over 2, 4 or 8.
+FIRST, SHARE, AT_LEAST = 32, 0.01, 7
 
 #: A step whose gradients are so many times as large as usual is sampled, too: it is one that is asked about.
 UNUSUAL = 8.0
