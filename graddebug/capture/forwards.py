@@ -136,18 +136,18 @@ class Forwards:
 
     def leave_inner(self, module: nn.Module, output: object) -> bool:
         """Likewise when the call ends: a module that is known, runs as ever, and is quickly measured."""
-        calls = self._calls
-        if not calls.stack or module not in self._used:
+        calls, context = self._calls, self._context
+        if not calls.stack or module not in self._used or context.quiet.on or context.cuts.open:
             return False
         entered, begin, outermost = calls.stack[-1]
         if outermost or entered is not module:
             return False
-        path, measuring = self._paths.get(module), self._context.measuring
+        path, measuring = self._paths.get(module), context.measuring
         if path and measuring.on and not module._modules and not measuring.ordinary_module_ran(path, output):
             return False
         calls.stack.pop()
         if path:
-            self._context.intervals.add(_thread(), begin, _number(), path)
+            context.intervals.add(_thread(), begin, _number(), path)
         return True
 
     def enter(self, module: nn.Module) -> None:
