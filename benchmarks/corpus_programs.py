@@ -74,7 +74,7 @@ class Program:
     def patterns(self) -> tuple[str, ...]:
         """The known-correct patterns that the program shows."""
         names = self.field("Pattern")
-        return () if names is None else tuple(re.split(r",\s*", names))
+        return () if names is None else tuple(names.split("; "))
 
     @property
     def marked(self) -> dict[str, int]:
