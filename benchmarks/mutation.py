@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from corpus_programs import Answer, Program, ask, programs
+from corpus_programs import Answer, Program, programs, run_only
 from forked import ROOT, Forked
 from mutants import Mutant, mutants
 from mutation_reasons import reason
@@ -104,7 +104,7 @@ def _answer(source: str, *, name: str, forked: Forked) -> Answer | None:
         path = Path(folder) / name
         path.write_text(f"{_PROLOGUE}\n{source}\n_digest(dict(globals()))\n", encoding="utf-8")
         try:
-            return ask(path, folder=Path(folder), forked=forked)
+            return run_only(path, folder=Path(folder), forked=forked)
         except AssertionError:  # it stopped before there was anything to record
             return None
 
