@@ -24,6 +24,67 @@ _TO_COMPARE = ("buggy-zero_grad_missing", "buggy-scale_collapse", "correct-lbfgs
 _TIMES = re.compile(r"\d{4}-\d\d-\d\d\S*|graddebug-runs/\S+|/\S*recording\S*")
 
 
+#: What looks wrong and is right: each is shown by a correct program.
+PATTERNS = (
+    "GAN",
+    "accumulation",
+    "acting under grad mode",
+    "actor and critic",
+    "adapters",
+    "all targets ignored",
+    "averaged weights",
+    "bfloat16",
+    "checkpointing",
+    "clearing after the step",
+    "clearing by state",
+    "clip under a scaler",
+    "double backward",
+    "dropout at inference",
+    "epochs over one rollout",
+    "exact zeros",
+    "flat gradient buffer",
+    "frozen backbone",
+    "full batch",
+    "fused under a scaler",
+    "gradient as memory",
+    "gradient cache",
+    "gradient surgery",
+    "groups added later",
+    "growing scale",
+    "huge first steps",
+    "input gradients",
+    "layer-local training",
+    "learned loss weights",
+    "learning-rate finder",
+    "line search",
+    "many models",
+    "meta-learning",
+    "no optimizer",
+    "no_sync",
+    "noise on gradients",
+    "one forward for two losses",
+    "one scaler for several optimizers",
+    "optimizer in backward",
+    "scaler disabled",
+    "schedule near zero",
+    "several backwards, one step",
+    "several threads",
+    "sharpness-aware minimisation",
+    "skip on NaN",
+    "skipped steps",
+    "sparse activation",
+    "stop-gradient",
+    "straight-through",
+    "target network",
+    "targets in large units",
+    "teacher",
+    "tied weights",
+    "training in eval mode",
+    "truncated backpropagation",
+    "varying accumulation",
+)
+
+
 @pytest.fixture(scope="session")
 def forked() -> Iterator[Forked]:
     """One server for the programs of this worker."""
@@ -72,6 +133,11 @@ def test_each_rule_is_proven_twice() -> None:
     """By at least two buggy programs."""
     named = [code for program in BUGGY for code in program.codes]
     assert [code for code in all_rules() if named.count(code) < 2] == []
+
+
+def test_each_known_correct_pattern_is_shown() -> None:
+    """Programs name the patterns they show; no pattern is without one, no name is unknown."""
+    assert {pattern for program in CORRECT for pattern in program.patterns} == set(PATTERNS)
 
 
 # --- the check itself ------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Right: two optimizers, a detached advantage, delayed policy."""
+"""Right: two optimizers, a detached advantage, delayed policy.
+
+Pattern: actor and critic
+"""
 
 import torch
 from torch import nn

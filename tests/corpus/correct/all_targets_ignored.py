@@ -1,4 +1,7 @@
-"""Right: a batch in which every target is ignored has a loss of 0."""
+"""Right: a batch in which every target is ignored has a loss of 0.
+
+Pattern: all targets ignored
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: bf16 autocast without a scaler."""
+"""Right: bf16 autocast without a scaler.
+
+Pattern: bfloat16
+"""
 
 import torch
 from torch import nn

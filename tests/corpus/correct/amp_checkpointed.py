@@ -1,4 +1,7 @@
-"""Right: reentrant checkpoints under a scaler."""
+"""Right: reentrant checkpoints under a scaler.
+
+Pattern: checkpointing
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: gradients of representations are cached and passed on, scaled."""
+"""Right: gradients of representations are cached and passed on, scaled.
+
+Pattern: gradient cache
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: non-reentrant checkpointing with dropout inside."""
+"""Right: non-reentrant checkpointing with dropout inside.
+
+Pattern: checkpointing
+"""
 
 import torch
 from torch import nn

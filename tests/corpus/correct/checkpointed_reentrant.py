@@ -1,4 +1,7 @@
-"""Right: reentrant checkpointing recomputes inside backward."""
+"""Right: reentrant checkpointing recomputes inside backward.
+
+Pattern: checkpointing
+"""
 
 import torch
 from torch import nn

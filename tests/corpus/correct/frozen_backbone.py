@@ -1,4 +1,7 @@
-"""Right: a frozen backbone, the optimizer owns all parameters."""
+"""Right: a frozen backbone, the optimizer owns all parameters.
+
+Pattern: frozen backbone
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: a GAN whose leftovers are cleared."""
+"""Right: a GAN whose leftovers are cleared.
+
+Pattern: GAN
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: real and fake losses have a backward each, as in DCGAN."""
+"""Right: real and fake losses have a backward each, as in DCGAN.
+
+Pattern: GAN
+"""
 
 import torch
 from torch import nn

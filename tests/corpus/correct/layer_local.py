@@ -1,4 +1,7 @@
-"""Right: each layer trains on its own loss."""
+"""Right: each layer trains on its own loss.
+
+Pattern: layer-local training
+"""
 
 import torch
 from torch import nn

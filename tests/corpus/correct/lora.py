@@ -1,4 +1,7 @@
-"""Right: low-rank adapters on a frozen layer."""
+"""Right: low-rank adapters on a frozen layer.
+
+Pattern: adapters
+"""
 
 import torch
 from torch import nn

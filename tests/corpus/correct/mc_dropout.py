@@ -1,4 +1,7 @@
-"""Right: dropout stays on at inference, under no_grad."""
+"""Right: dropout stays on at inference, under no_grad.
+
+Pattern: dropout at inference
+"""
 
 import torch
 from torch import nn

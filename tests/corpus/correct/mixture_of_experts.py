@@ -1,4 +1,7 @@
-"""Right: experts without tokens get no gradient."""
+"""Right: experts without tokens get no gradient.
+
+Pattern: sparse activation
+"""
 
 import torch
 from torch import nn

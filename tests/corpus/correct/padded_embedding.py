@@ -1,4 +1,7 @@
-"""Right: padding gets no gradient, an all-ignored batch gives NaN loss and zero gradients."""
+"""Right: padding gets no gradient, an all-ignored batch gives NaN loss and zero gradients.
+
+Pattern: exact zeros; all targets ignored
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: the attack runs in eval mode and its gradients are cleared."""
+"""Right: the attack runs in eval mode and its gradients are cleared.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: several epochs over one rollout, with an early stop."""
+"""Right: several epochs over one rollout, with an early stop.
+
+Pattern: epochs over one rollout
+"""
 
 import torch
 from torch import nn

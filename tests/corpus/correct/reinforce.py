@@ -1,4 +1,7 @@
-"""Right: acting under grad mode, log-probabilities kept for a later backward."""
+"""Right: acting under grad mode, log-probabilities kept for a later backward.
+
+Pattern: acting under grad mode
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: the image is optimised, the frozen network only looks."""
+"""Right: the image is optimised, the frozen network only looks.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: targets are prices in their own unit, so that the squared error's slope is in the millions; Adam does not mind."""
+"""Right: targets are prices in their own unit, so that the squared error's slope is in the millions; Adam does not mind.
+
+Pattern: targets in large units
+"""
 
 import torch
 from torch import nn

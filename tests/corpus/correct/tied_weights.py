@@ -1,4 +1,7 @@
-"""Right: the embedding is the output layer too."""
+"""Right: the embedding is the output layer too.
+
+Pattern: tied weights
+"""
 
 import torch
 from torch import nn

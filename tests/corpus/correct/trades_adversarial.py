@@ -1,5 +1,8 @@
 """Right: TRADES: the attack runs in eval mode with `autograd.grad`, beside a clean forward that it only
-compares with."""
+compares with.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn

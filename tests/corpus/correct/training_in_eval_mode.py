@@ -1,4 +1,7 @@
-"""Right: fine-tuning in eval mode on purpose."""
+"""Right: fine-tuning in eval mode on purpose.
+
+Pattern: training in eval mode
+"""
 
 import torch
 from torch import nn

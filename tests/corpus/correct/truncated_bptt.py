@@ -1,4 +1,7 @@
-"""Right: truncated backpropagation through time with a detached state."""
+"""Right: truncated backpropagation through time with a detached state.
+
+Pattern: truncated backpropagation
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Right: gradient penalty by double backward, five critic steps a generator step."""
+"""Right: gradient penalty by double backward, five critic steps a generator step.
+
+Pattern: double backward
+"""
 
 import torch
 from torch import nn
