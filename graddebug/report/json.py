@@ -22,7 +22,7 @@ def check_json(
     judgements: Iterable[Judgement] = (),
     pages: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, object]:
-    """The whole answer of a check as plain values; ``run`` describes the recording, ``pages`` the rules' addresses."""
+    """The whole answer of a check as plain values; ``run`` describes the recording."""
     return {
         "version": VERSION,
         "run": dict(run),

@@ -8,8 +8,7 @@ otherwise; findings that do not fail (notes, acknowledged ones) are its output.
 from __future__ import annotations
 
 import re
-
-from ElementTree.etree import ElementTree
+from xml.etree import ElementTree
 
 from graddebug.diagnose.evidence import Judgement, Outcome
 from graddebug.records import Finding

@@ -11,7 +11,7 @@ from graddebug.report.weigh import counted, open_ones, tally
 from graddebug.views.printable import printable
 
 _SIGNS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTE: "💡"}
-_SPECIAL = re.compile(r"([\\*_\[\]|<>~@&`$])")
+_SPECIAL = re.compile(r"([\\*_\[\]|<>~&`$])")
 #: What makes a list or a heading where a line begins with it.
 _OPENING = re.compile(r"^(\d*)([-+#=.)])")
 _CODE = re.compile(r"(`[^`\n]+`)")
@@ -77,7 +77,8 @@ def prose(text: str) -> str:
 
 def escaped(text: str) -> str:
     """The text with nothing in it that Markdown, HTML or a mention (``@name``) would act on."""
-    return _OPENING.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", _one_line(text)))
+    safe = _OPENING.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", _one_line(text)))
+    return safe.replace("@", "@\u200b")  # GitHub looks for mentions in what was rendered
 
 
 def code_span(text: str) -> str:

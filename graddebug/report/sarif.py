@@ -156,7 +156,7 @@ def _location(role: Role, report: Report, number: int | None = None) -> Object:
 
 def artifact(path: str) -> Object:
     """A relative path from the project's root, an absolute one as a file's own address."""
-    encoded = path.encode("utf-8", "surrogateescape")
+    encoded = path.encode("utf-8", "surrogatepass")
     if PurePath(path).is_absolute():
         return {"uri": "file://" + quote(encoded)}
     return {"uri": quote(encoded), "uriBaseId": BASE}
