@@ -84,6 +84,7 @@ class Backwards:
     def begin(self, call: BackwardCall) -> Ticket | None:
         """A backward is about to run; None if it does not concern this watch."""
         if underscored.inside_functorch():
+            self._context.inside_func = True
             return None
         self._context.drain()
         if call.accumulates:

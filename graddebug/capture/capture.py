@@ -36,6 +36,7 @@ from graddebug.capture.scalers import GradScaler, ScalerEntry, Scalers, StepCall
 from graddebug.capture.schedulers import Schedulers
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
+from graddebug.capture.unseen import hidden_in, hidden_in_run
 from graddebug.capture.unused import Unused
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
@@ -142,6 +143,8 @@ class Capture:
     def _new_graph(self, graph: BackwardGraph, nodes: Sequence[Any]) -> None:
         """A structure not seen before: pass it on, and tell what its ops alone show."""
         self._observer.graph(graph)
+        for hidden in hidden_in(graph):
+            self._decline(*hidden)
         self._context.quiet.described(graph)
         reductions, twice = half_reductions(graph), softmaxes_twice(graph, nodes)
         site = self._context.sites.here() if reductions or twice else None
@@ -172,6 +175,16 @@ class Capture:
         if what not in self._declined:
             self._declined.add(what)
             self._context.journal.note(NotObservable, None, what=what, reason=reason)
+
+    def _tell_hidden(self) -> None:
+        context = self._context
+        for hidden in hidden_in_run(
+            nodes_off=self._nodes == "off",
+            inside_func=context.inside_func,
+            wrote=bool(context.state.ever_written),
+            stepped=context.windows > 0,
+        ):
+            self._decline(*hidden)
 
     def _forget_old(self) -> None:
         """A step is over."""
@@ -435,6 +448,7 @@ class Capture:
             self._tell_unused(unused.left())
         elif newest is not None:  # what was computed last may be why it raised
             self._tell_unused(((newest, -1),))
+        self._tell_hidden()
         context.journal.note(RunEnd, None, reason=reason, detail=detail)
         context.journal.flush()
 

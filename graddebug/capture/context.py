@@ -92,6 +92,8 @@ class Context:
     casts: StaleCasts = field(default_factory=StaleCasts)
     #: Which lines' graphs grow.
     growth: Growth = field(default_factory=Growth)
+    #: Whether a transform of ``torch.func`` has differentiated something.
+    inside_func: bool = False
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.

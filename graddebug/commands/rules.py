@@ -6,6 +6,7 @@ import argparse
 import inspect
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graddebug.commands.command import Command, Exit, option
@@ -21,11 +22,30 @@ def run(arguments: argparse.Namespace) -> int:
     from graddebug.report.terminal import emit, terminal_width
 
     rules = all_rules()
+    if arguments.markdown is not None:
+        write_pages(rules, Path(arguments.markdown))
+        return Exit.FINE
     text = (
         table(rules) if arguments.rule is None else page(find(rules, arguments.rule), width=terminal_width())
     )
     emit(text)
     return Exit.FINE
+
+
+def write_pages(rules: Mapping[str, type[Rule]], folder: Path) -> None:
+    """Write a page for each rule of graddebug's own, and take those of rules that are gone away."""
+    from graddebug.report.rule_page import all_pages, own_rules
+
+    pages = all_pages(own_rules(rules))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("GD[0-9]*.md"):
+            if old.name not in pages:
+                old.unlink()
+        for name, text in pages.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write the rules' pages into {folder}: {error.strerror}") from None
 
 
 def find(rules: Mapping[str, type[Rule]], name: str) -> type[Rule]:
@@ -49,6 +69,8 @@ def table(rules: Mapping[str, type[Rule]]) -> str:
 
 def page(rule: type[Rule], *, width: int) -> str:
     """Everything about one rule: why it matters, when it fires, an example and its fix."""
+    from graddebug.report.rule_page import addresses
+
     parts = [
         f"{rule.code} {rule.slug} ({rule.severity.word})\n{rule.title}",
         _paragraphs(rule.why, width=width),
@@ -56,6 +78,7 @@ def page(rule: type[Rule], *, width: int) -> str:
         _section("Options", _options(rule)),
         _section("Example", inspect.cleandoc(rule.example)),
         _section("Fix", _paragraphs(rule.fix, width=width - 2)),
+        _section("Page", addresses([rule.code]).get(rule.code, "")),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -80,6 +103,7 @@ COMMAND = Command(
     summary="list what graddebug can find, or explain one rule",
     options=(
         option("rule", nargs="?", metavar="CODE", help="a code or a name, as in GD101 or stale-gradient"),
+        option("--markdown", metavar="DIR", help=argparse.SUPPRESS),
     ),
     run=run,
 )

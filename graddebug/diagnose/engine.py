@@ -14,6 +14,7 @@ from graddebug.diagnose.acknowledge import (
     Acknowledged,
     AcknowledgementsSettled,
 )
+from graddebug.diagnose.evidence import STATISTICS, Judgement, Sightings
 from graddebug.diagnose.measured import Measured, Stretches, Table
 from graddebug.diagnose.registry import all_rules
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
@@ -63,6 +64,9 @@ class Engine:
         self._rules = _chosen(all_rules().values() if rules is None else rules, options, disabled)
         self._hooks = self._listeners()
         self._stretches = Stretches()
+        self._sightings = Sightings()
+        self._judging = [type(rule) for rule in self._rules]
+        self._failed: dict[str, str] = {}
 
     @property
     def findings(self) -> list[Finding]:
@@ -75,6 +79,7 @@ class Engine:
         One that was acknowledged, and has grown beyond what that acknowledges, is news once more.
         """
         new: list[Finding] = []
+        self._sightings.look(event)
         if type(event) is RunEnd:
             self._judge(self._stretches.rest(), new)
         for fact in self.ledger.fold(event):
@@ -96,6 +101,16 @@ class Engine:
         )
 
     @property
+    def judgements(self) -> list[Judgement]:
+        """What became of each rule so far: whether it found something, nothing, or could not tell."""
+        found = {rule.code for rule in (case.rule for case in self._cases.values())}
+        look = self._sightings.judgement
+        return [
+            look(rule, found=rule.code in found, failed=self._failed.get(rule.code, ""))
+            for rule in self._judging
+        ]
+
+    @property
     def wants_statistics(self) -> bool:
         """Whether any rule listens to statistics: if not, they need not be read."""
         return bool(self._hooks[Measured])
@@ -112,6 +127,7 @@ class Engine:
 
     def _judge(self, stretches: list[Measured], new: list[Finding]) -> None:
         for stretch in stretches:
+            self._sightings.seen.add(STATISTICS)
             self._ask(stretch, new)
 
     def _ask(self, about: Event | Fact | Measured | AcknowledgementsSettled, new: list[Finding]) -> None:
@@ -145,6 +161,7 @@ class Engine:
         rule: Rule = hook.__self__  # type: ignore[attr-defined]
         self._rules = [known for known in self._rules if known is not rule]
         self._hooks = self._listeners()
+        self._failed[rule.code] = f"it raised {type(problem).__name__}"
         told = f"graddebug leaves out the rule {rule.code}: it raised {type(problem).__name__}: {problem}"
         warnings.warn(told, RuntimeWarning, stacklevel=2)
 
@@ -196,6 +213,11 @@ class _Case:
             self._severity = severity
             self._claim = replace(claim, step=self._claim.step)
         return speaks or len(self._parameters) > before
+
+    @property
+    def rule(self) -> Rule:
+        """Whose finding it is."""
+        return self._rule
 
     def finding(self, ledger: Ledger) -> Finding:
         """The finding as of now; its parameters are those of all sightings."""

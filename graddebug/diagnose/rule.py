@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar
 
+from graddebug.diagnose.evidence import Evidence
 from graddebug.errors import UsageError
 from graddebug.records import ParameterSet, Role, Severity, Site
 
@@ -51,7 +52,8 @@ class Rule:
     steps with their statistics (`graddebug.diagnose.measured`), the last of them right before
     ``on_run_end``. Each returns claims, or None. State must not grow with the number of steps.
     ``options``, made by `thresholds`, names the attributes that a user may set. Their values on the class
-    are the defaults; one that is a whole number takes only those.
+    are the defaults; one that is a whole number takes only those. ``needs`` is what must have been seen
+    before silence means that nothing is wrong.
     """
 
     code: ClassVar[str]
@@ -62,6 +64,7 @@ class Rule:
     fix: ClassVar[str]
     example: ClassVar[str]
     options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    needs: ClassVar[tuple[Evidence, ...]] = ()
 
     def __init__(self, **options: object) -> None:
         for name, value in options.items():

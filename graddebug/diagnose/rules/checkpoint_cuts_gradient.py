@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import cut_off, nothing_can_change
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Consumed, Ledger, Line, line_of
@@ -16,6 +17,7 @@ class CheckpointCutsGradient(Rule):
     slug = "checkpoint-cuts-gradient"
     title = "A reentrant checkpoint keeps the gradient from the layers inside"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "A reentrant checkpoint runs its layers without a graph and takes its place in the graph of its "
         "inputs. If none of its inputs wants a gradient (raw data, frozen embeddings) it is in no graph: the "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number, quoted, sentence, times
 from graddebug.ledger import Consumed, Ledger, Line, line_of
@@ -55,6 +56,7 @@ class ClipBeforeUnscale(Rule):
     slug = "clip-before-unscale"
     title = "Gradients are clipped while they still carry the loss scale"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "scaler.scale(loss).backward() leaves gradients that are 65,536 times too large, say. A clip sees "
         "those and shrinks them to its limit; the scaler then divides by 65,536, and the step applies next "

@@ -9,6 +9,7 @@ from graddebug.diagnose.causes import (
     reaching_nothing,
     trainable_owned,
 )
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Consumed, Ledger
@@ -22,6 +23,7 @@ class DetachedStep(Rule):
     slug = "detached-step"
     title = "A step follows a backward that reaches none of its parameters"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "A detach(), an argmax or a no_grad block between a network and its loss raises no error as long "
         "as the loss depends on something else that wants a gradient. The backward runs, it writes other "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number, place, quoted
 from graddebug.ledger import Ledger
@@ -16,6 +17,7 @@ class DetachedTerm(Rule):
     slug = "detached-term"
     title = "A term of the loss carries no gradient"
     severity = Severity.NOTE
+    needs = (BACKWARDS,)
     why = (
         "A regulariser that is added with `.item()` or `.detach()`, or rebuilt with `torch.tensor(...)`, "
         "makes the loss larger and changes no gradient: its weight has no effect. Nothing fails, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, sentence, that_clear, the_clear, times
 from graddebug.ledger import Consumed, Contribution, Discarded, Ledger, Line, Portion, line_of
@@ -41,6 +42,7 @@ class DiscardedGradient(Rule):
     slug = "discarded-gradient"
     title = "Gradients are cleared before any step has used them"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "Gradient accumulation sums several backwards and steps once. A zero_grad inside the micro-batch "
         "loop leaves only the last of them, so that most of the batch is computed for nothing; a zero_grad "

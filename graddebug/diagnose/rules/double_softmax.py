@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -18,6 +19,7 @@ class DoubleSoftmax(Rule):
     slug = "double-softmax"
     title = "A softmax feeds a loss that applies softmax again"
     severity = Severity.WARNING
+    needs = (BACKWARDS,)
     why = (
         "cross_entropy takes scores and applies log-softmax to them. Probabilities lie between 0 and 1, so "
         "that after a second softmax a perfect prediction gets little more than an equal share: the loss "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, owned_rows
 from graddebug.diagnose.measured import Floats, Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
@@ -46,6 +47,7 @@ class Exploding(Rule):
     slug = "exploding"
     title = "Gradients grow by orders of magnitude and stay there"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "Each step that is too long makes the next gradient larger: the weights run away, the loss is worse "
         "than it was at the beginning, and NaN is what follows."

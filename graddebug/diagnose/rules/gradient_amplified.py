@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import MEASURED_NODES
 from graddebug.diagnose.nonfinite import products, singular
 from graddebug.diagnose.nonfinite.facts import Facts, number, stem
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
@@ -33,6 +34,7 @@ class GradientAmplified(Rule):
     slug = "gradient-amplified"
     title = "An op multiplies the gradient by more than a million"
     severity = Severity.WARNING
+    needs = (MEASURED_NODES,)
     why = (
         "A tiny eps keeps a division by a norm finite and lets its derivative be 1/eps: for a vector of "
         "zeros `F.normalize` makes the gradient 1e12 times as large. No NaN appears and nothing warns; one "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graddebug.diagnose.causes import IDLE_WINDOWS
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.layers import row
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, quoted, times
@@ -39,6 +40,7 @@ class GradientLost(Rule):
     slug = "gradient-lost"
     title = "A parameter received gradients and receives none any more"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "A flag that was switched and not switched back, a detach() or no_grad block that begins at some "
         "step: from there on a part of the model stands still, and the optimizer skips it without a word, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import HALF, MEASURED_NODES
 from graddebug.diagnose.half import Underflow, lost_evidence, lost_words, rescuing_scale
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import literal, number
@@ -16,6 +17,7 @@ class GradientUnderflow(Rule):
     slug = "gradient-underflow"
     title = "Scaled gradients are still too small for half precision"
     severity = Severity.WARNING
+    needs = (HALF, MEASURED_NODES)
     why = (
         "Below 6e-05 float16 has fewer and fewer bits, and below 3e-08 it has none: such a gradient is 0, "
         "and its weights stop learning without a word. A loss scale is there to prevent that; a small first "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Ledger, Line, line_of
@@ -18,6 +19,7 @@ class GraphGrows(Rule):
     slug = "graph-grows"
     title = "The backward graph grows with every step"
     severity = Severity.WARNING
+    needs = (BACKWARDS,)
     why = (
         "A hidden state, a running average or a sum of losses that is carried over with its graph chains "
         "each step to all before it. Backward then goes through all of them again: time and memory grow "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, sentence, times
 from graddebug.ledger import Ledger
@@ -23,6 +24,7 @@ class GraphKeptAlive(Rule):
     slug = "graph-kept-alive"
     title = "Graphs of past steps are kept alive"
     severity = Severity.WARNING
+    needs = (BACKWARDS,)
     why = (
         "A loss or an output is the end of a graph, and whoever keeps it keeps the graph. With "
         "`total += loss` or a list of outputs, memory grows with every step, until the sum or the list is "

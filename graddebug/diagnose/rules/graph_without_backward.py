@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graddebug.diagnose.evidence import EVALUATION
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, size, times
 from graddebug.ledger import Ledger, Line, line_of
@@ -29,6 +30,7 @@ class GraphWithoutBackward(Rule):
     slug = "graph-without-backward"
     title = "Evaluation builds graphs that no backward uses"
     severity = Severity.WARNING
+    needs = (EVALUATION,)
     why = (
         "eval() changes dropout and batch norm; it does not stop autograd. Without no_grad each forward "
         "keeps its activations for a backward that never comes: evaluation needs the memory of training, "

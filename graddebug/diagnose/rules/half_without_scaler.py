@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import HALF, MEASURED_NODES
 from graddebug.diagnose.half import Underflow, lost_evidence, lost_words, rescuing_scale
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number
@@ -16,6 +17,7 @@ class HalfWithoutScaler(Rule):
     slug = "half-without-scaler"
     title = "float16 gradients vanish, and no scaler is in use"
     severity = Severity.WARNING
+    needs = (HALF, MEASURED_NODES)
     why = (
         "Gradients are often smaller than 6e-05, where float16 begins to lose bits, and below 3e-08 they are "
         "0. The loss scaler exists to lift them over that; autocast alone does not do it."

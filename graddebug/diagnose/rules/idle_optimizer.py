@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graddebug.diagnose.causes import IDLE_WINDOWS, only_clears, stands_idle
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger, OptimizerLife
@@ -18,6 +19,7 @@ class IdleOptimizer(Rule):
     slug = "idle-optimizer"
     title = "An optimizer never steps while others do"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "With several optimizers a wrong name in one `step()` leaves a network as it was initialised, "
         "without any error: its gradients are computed and thrown away, window after window."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import cleared_before
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place
 from graddebug.ledger import Consumed, Ledger
@@ -16,6 +17,7 @@ class IdleParameterMoved(Rule):
     slug = "idle-parameter-moved"
     title = "A step moves parameters that got no gradient"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "An optimizer skips a parameter only if its gradient is None. A gradient of zeros, left by "
         "zero_grad(set_to_none=False) or by freezing a layer in the middle of training, lets momentum and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, quoted, times
 from graddebug.ledger import Consumed, Ledger, Line, line_of
@@ -37,6 +38,7 @@ class LeftInEval(Rule):
     slug = "left-in-eval"
     title = "Training goes on in eval mode after an evaluation"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "eval() stays until train() is called. From the first evaluation on dropout is off and batch norm "
         "uses, and no longer updates, its running statistics: the model overfits sooner, and what it was "

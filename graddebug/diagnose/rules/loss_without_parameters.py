@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import trainable_owned
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -16,6 +17,7 @@ class LossWithoutParameters(Rule):
     slug = "loss-without-parameters"
     title = "backward() on a loss that no parameter leads to"
     severity = Severity.ERROR
+    needs = (BACKWARDS,)
     why = (
         "'element 0 of tensors does not require grad' means that the loss has no path back to the model. "
         "loss.requires_grad_() silences the error and nothing else: the loss is a leaf, its backward "

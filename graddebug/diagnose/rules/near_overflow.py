@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import HALF, MEASURED_NODES
 from graddebug.diagnose.half import LARGEST, headroom
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number
@@ -16,6 +17,7 @@ class NearOverflow(Rule):
     slug = "near-overflow"
     title = "Numbers come close to what half precision can hold"
     severity = Severity.WARNING
+    needs = (HALF, MEASURED_NODES)
     why = (
         "float16 ends at 65,504. An activation near that end works until one batch is a little larger, and "
         "then it is inf, and soon everything is NaN; no loss scale helps there. Models trained in bfloat16 "

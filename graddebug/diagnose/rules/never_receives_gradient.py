@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graddebug.diagnose.causes import IDLE_WINDOWS, replaced
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife
@@ -18,6 +19,7 @@ class NeverReceivesGradient(Rule):
     slug = "never-receives-gradient"
     title = "A trainable, owned parameter never receives a gradient"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "The optimizer skips a parameter whose gradient is None, without a word. Either its module does "
         "not run, or what it computes is cut off from the loss: a detach(), a no_grad block, an argmax, or "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import IDLE_WINDOWS, nothing_can_change, orphan_pairs, trainable_owned
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, times
 from graddebug.ledger import Consumed, Ledger
@@ -20,6 +21,7 @@ class NothingTrainable(Rule):
     slug = "nothing-trainable"
     title = "A step runs and none of its parameters requires grad"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "An optimizer skips what has no gradient, and what does not require grad never gets one: the loop "
         "runs, the loss is computed, and no weight ever changes. Most often everything was frozen and the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import orphan_pairs
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, times
 from graddebug.ledger import Consumed, Ledger
@@ -16,6 +17,7 @@ class OrphanParameter(Rule):
     slug = "orphan-parameter"
     title = "The optimizer owns parameters of a module that was replaced"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "An optimizer keeps the tensors it was given. If a layer is replaced, or the model is copied or "
         "wrapped, after the optimizer was built, it goes on stepping the old tensors, while the new ones "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graddebug.diagnose.causes import IDLE_WINDOWS
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.layers import LOOK_UPS, lines
 from graddebug.diagnose.measured import Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
@@ -39,6 +40,7 @@ class ParameterDidNotMove(Rule):
     slug = "parameter-did-not-move"
     title = "A step with a good gradient leaves a parameter as it was"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "The gradient is there, the learning rate is not zero, step() ran, and the value is the same to "
         "the last bit. The update went into a copy: `p = p - lr * grad` or `p.add(...)` without its "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graddebug.diagnose.evidence import GRAPHS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -17,6 +18,7 @@ class ReductionInHalf(Rule):
     slug = "reduction-in-half"
     title = "A loss or a long sum is computed in float16"
     severity = Severity.WARNING
+    needs = (GRAPHS,)
     why = (
         "float16 has 11 bits and ends at 65,504. Its third digit is off, a squared error over "
         "256 is inf, and so is a sum of 65,504 ones. Autocast computes losses, sums and norms in float32 for "

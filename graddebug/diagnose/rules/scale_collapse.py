@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.half import birth, first_origin, no_scale_helps
 from graddebug.diagnose.rule import Claim, Claims, roles, thresholds
 from graddebug.diagnose.skips import JudgesSkips
@@ -53,6 +54,7 @@ class ScaleCollapse(JudgesSkips):
     slug = "scale-collapse"
     title = "The loss scale collapses: step after step is skipped"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "A scaler halves its scale at each NaN or inf, in the belief that the scale is too large. Where NaN "
         "has another cause, training stands still from then on. In the end the scale is 0, and then the "

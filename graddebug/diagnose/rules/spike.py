@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, owned_rows
 from graddebug.diagnose.measured import Floats, Measured
 from graddebug.diagnose.rule import Claim, Claims, Rule, thresholds
@@ -50,6 +51,7 @@ class Spike(Rule):
     slug = "spike"
     title = "A single huge gradient was applied whole, and the loss has not recovered"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "One batch (a corrupt sample, a division by almost nothing, a sequence that is far too long) gave a "
         "gradient many times as large as all before. The step that applied it threw the weights away "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger, OptimizerLife
@@ -15,6 +16,7 @@ class StaleAutocastCache(Rule):
     slug = "stale-autocast-cache"
     title = "An autocast region uses copies of weights that have changed"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "Autocast casts a weight once and keeps the copy until the outermost region ends. If an optimizer "
         "steps inside the region, the next forward in there still runs with the old copy: every gradient is "

@@ -12,6 +12,7 @@ from graddebug.diagnose.causes import (
     reaching_nothing,
     trainable_owned,
 )
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Consumed, Ledger
@@ -33,6 +34,7 @@ class StepWithoutGradient(Rule):
     slug = "step-without-gradient"
     title = "A step runs without a new gradient"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "A step without a backward before it applies the last gradient once more, or nothing at all. Most "
         "often step() is called twice, in the wrong branch, or for the wrong optimizer."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graddebug.diagnose.causes import IDLE_WINDOWS
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife
@@ -23,6 +24,7 @@ class TrainedUnderNoGrad(Rule):
     slug = "trained-under-no-grad"
     title = "A module in training always runs with gradients disabled"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "Under torch.no_grad() nothing is recorded for the backward, so the module's parameters never get "
         "a gradient, and the optimizer skips them without a word. Often the block was written for the "

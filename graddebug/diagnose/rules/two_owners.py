@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import inside_wrapper, nothing_can_change
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife, Portion
@@ -22,6 +23,7 @@ class TwoOwners(Rule):
     slug = "two-owners"
     title = "Two optimizers step the same parameter"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "A parameter that was given to two optimizers is moved twice by one gradient: its learning rate is "
         "the sum of both, each with a momentum that knows nothing of the other's steps. Mostly a shared "

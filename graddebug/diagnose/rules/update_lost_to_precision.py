@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.layers import LOOK_UPS, lines
 from graddebug.diagnose.measured import Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
@@ -44,6 +45,7 @@ class UpdateLostToPrecision(Rule):
     slug = "update-lost-to-precision"
     title = "Steps are too small for the precision of the weights and are lost"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "bfloat16 keeps 8 significant bits: the next number after 1.0 is 1.0078, and 1.0 minus 0.001 is 1.0. "
         "The optimizer computes a step from a good gradient, and rounding takes it back. Nothing adds up "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, matrices
 from graddebug.diagnose.measured import Floats, Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
@@ -21,6 +22,7 @@ class UpdateRatio(Rule):
     slug = "update-ratio"
     title = "Steps are far too long or far too short for the weights"
     severity = Severity.NOTE
+    needs = (STATISTICS,)
     why = (
         "A step of good length moves the weights by about a thousandth of their norm. A hundred times that "
         "forgets as fast as it learns; a thousand times less does not get anywhere."

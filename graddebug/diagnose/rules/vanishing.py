@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, matrices
 from graddebug.diagnose.measured import Floats, Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
@@ -24,6 +25,7 @@ class Vanishing(Rule):
     slug = "vanishing"
     title = "Gradients vanish on their way to the first layers"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "Each layer multiplies the gradient by its weights and by the slope of its activation. Where that is "
         "below one, layer after layer, the first ones get nothing to learn from, while the last ones train: "

@@ -9,6 +9,7 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import LOOK_UPS, by_module, lines, row
 from graddebug.diagnose.measured import Measured
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
@@ -49,6 +50,7 @@ class ZeroGradient(Rule):
     slug = "zero-gradient"
     title = "Gradients are exactly zero, step after step"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "A gradient of zeros is no missing one: the optimizer steps, and nothing is learned. Units of a ReLU "
         "that are never positive, a sigmoid at exactly 0 or 1, a mask or factor that is zero: once there, "
