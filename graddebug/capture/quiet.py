@@ -127,9 +127,14 @@ class Quiet:
         trainable = self._table.trainable
         if len(written) < sum(trainable):
             quiet = (i for i, wants in enumerate(trainable) if wants and i not in written)
-            self._watch(frozenset(i for i in quiet if self.owners_of(i)))
+            self._watch(frozenset(i for i in quiet if self.owners_of(i) and self._wants(i)))
         elif self._quiet:
             self._watch(frozenset())
+
+    def _wants(self, index: int) -> bool:
+        """Whether it requires grad now: the table learns that only when an optimizer that owns it steps."""
+        parameter = self._table.refs[index]()
+        return parameter is not None and parameter.requires_grad
 
     def _written_since(self) -> frozenset[int]:
         """What backwards wrote in this stretch."""
@@ -151,7 +156,8 @@ class Quiet:
         sites: dict[object, Site | None] = {}
         for module, runs in self._watched.items():
             if runs.count:
-                for index in quiet.intersection(self._table.module_params.get(module) or ()):
+                own = quiet.intersection(self._table.module_params.get(module) or ())
+                for index in filter(self._wants, own):
                     key = (runs.how, runs.training, runs.count, self._in_front(index))
                     found.setdefault(key, []).append(index)
                     sites.setdefault(key, runs.site)

@@ -170,9 +170,14 @@ _LOOK_FOR = {
 def _alive(in_front: ParameterSet, life: Life, ledger: Ledger, *, now: int) -> list[int]:
     """Those that the same optimizer still trains."""
     lives = ((index, ledger.cohorts.life(index)) for index in in_front)
-    return [
-        i for i, one in lives if not one.owners.isdisjoint(life.owners) and _trained_since(life, one, now)
-    ]
+    stepping = _stepping(life, ledger, now)
+    return [i for i, one in lives if not one.owners.isdisjoint(stepping) and _trained_since(life, one, now)]
+
+
+def _stepping(life: Life, ledger: Ledger, now: int) -> frozenset[int]:
+    """Its owners that step: one that another optimizer has replaced does not."""
+    lasts = ((index, ledger.optimizers[index].last) for index in life.owners)
+    return frozenset(index for index, last in lasts if last is not None and now - last.step <= _LATELY)
 
 
 def _is_alternative(index: int, event: QuietForwards, ledger: Ledger) -> bool:

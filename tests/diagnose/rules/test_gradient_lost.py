@@ -140,3 +140,17 @@ def test_another_optimizer_trains_what_is_in_front(tell: Tell) -> None:
     story.quiet(ENCODER, in_front=HEAD, steps=40)
     story.end()
     assert "GD205" not in story.codes
+
+
+def test_an_optimizer_that_was_replaced(tell: Tell) -> None:
+    """The new one owns the head alone: the old one, which owned all, does not step any more."""
+    story = tell(optimizers={"optimizer": MODEL, "opt_head": HEAD})
+    train(story, 10)
+    for _ in range(5):
+        for _ in range(8):
+            story.clear("opt_head")
+            story.backward(HEAD)
+            story.step("opt_head", at=53)
+        story.quiet(ENCODER, in_front=HEAD, steps=8)
+    story.end()
+    assert "GD205" not in story.codes
