@@ -154,7 +154,7 @@ class Ops:
     def known_norm(self, tensor: torch.Tensor) -> float | None:
         """The norm of a tensor that the last call returned; None for any other."""
         node = tensor.grad_fn
-        if node is not None and self._norms and threading.get_ident() == self._thread:
+        if node is not None and self._norms and self._ops and threading.get_ident() == self._thread:
             last = self._ops[-1]
             if last.begin <= underscored.node_sequence_number(node) < last.end:
                 return self._norms.get((id(tensor), tensor._version))

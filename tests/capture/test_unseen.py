@@ -68,3 +68,11 @@ def test_a_reentrant_checkpoint() -> None:
     with watch(on_finding="silent") as run:
         loop(Checkpointed())
     assert told(run) == ["graphs inside reentrant checkpoints"]
+
+
+def test_a_compiled_model_is_watched_to_the_end() -> None:
+    """Its ops are hidden, its gradients are not, and no failure of ours ends the watch."""
+    with watch(on_finding="silent") as run:
+        loop(torch.compile(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), backend="aot_eager"))
+    assert told(run) == ["ops inside torch.compile", "calls inside compiled functions"]
+    assert run.steps == 2
