@@ -146,7 +146,8 @@ def faults(program: Program, answer: Answer) -> list[str]:
 
 def _of_the_run(program: Program, answer: Answer) -> Iterator[str]:
     raises = program.field("Raises")
-    if answer.ran.code != int(raises is not None) or f"\n{raises or ''}" not in answer.ran.stderr:
+    told = raises is None or f"\n{raises}: " in answer.ran.stderr
+    if answer.ran.code != int(raises is not None) or not told:
         yield f"exit code {answer.ran.code}, {raises or 'nothing'} is to be raised: {answer.ran.stderr}"
     live, checked = (sorted(found, key=lambda one: one["id"]) for found in (answer.live, answer.checked))
     if live != checked:
