@@ -20,6 +20,7 @@ from typing import Any
 
 from forked import ROOT, Finished, Forked
 
+from graddebug.errors import TraceError
 from graddebug.records import Finding, Severity
 from graddebug.report.json import finding_json, plain
 from graddebug.report.weigh import by_weight
@@ -125,8 +126,11 @@ def run_only(program: Path, *, folder: Path, forked: Forked) -> Answer:
     """The same without the check: what it would say is taken to be what the run said."""
     recording = folder / _RECORDING
     ran = forked.graddebug("run", "-o", recording, program, cwd=folder)
-    assert recording.exists(), ran.stderr
-    live = tuple(_as_json(finding) for finding in by_weight(Recording.open(recording).findings))
+    try:
+        findings = Recording.open(recording).findings
+    except TraceError as error:
+        raise AssertionError(f"{error}\n{ran.stderr}") from None
+    live = tuple(_as_json(finding) for finding in by_weight(findings))
     return Answer(ran, live, live)
 
 

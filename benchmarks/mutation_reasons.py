@@ -14,7 +14,7 @@ _BY_PROGRAM = {
     "lbfgs: backward removed": "a miss: GD107 leaves a step with a closure alone, even "
     "where no backward runs in it",
     "lbfgs: backward moved behind next line": "the same: the line behind is the closure's return",
-    "long_warm_up: step moved behind step": "torch itself warns that the scheduler steps before the optimizer",
+    "long_warm_up: step moved behind step": "torch itself warns of this order",
     "lbfgs: step removed": _NEVER_CALLED,
     "amp_auxiliary_loss_not_scaled: backward moved behind step": "gradients cleared for some parameters only "
     "is how programs freeze them for a time",
