@@ -20,6 +20,7 @@ from typing import Any
 
 from forked import ROOT, Finished, Forked
 
+from graddebug.errors import TraceError
 from graddebug.records import Finding, Severity
 from graddebug.report.json import finding_json, plain
 from graddebug.report.weigh import by_weight
@@ -125,8 +126,11 @@ def run_only(program: Path, *, folder: Path, forked: Forked) -> Answer:
     """The same without the check: what it would say is taken to be what the run said."""
     recording = folder / _RECORDING
     ran = forked.graddebug("run", "-o", recording, program, cwd=folder)
-    assert recording.exists(), ran.stderr
-    live = tuple(_as_json(finding) for finding in by_weight(Recording.open(recording).findings))
+    try:
+        findings = Recording.open(recording).findings
+    except TraceError as error:
+        raise AssertionError(f"{error}\n{ran.stderr}") from None
+    live = tuple(_as_json(finding) for finding in by_weight(findings))
     return Answer(ran, live, live)
 
 
@@ -146,7 +150,8 @@ def faults(program: Program, answer: Answer) -> list[str]:
 
 def _of_the_run(program: Program, answer: Answer) -> Iterator[str]:
     raises = program.field("Raises")
-    if answer.ran.code != int(raises is not None) or f"\n{raises or ''}" not in answer.ran.stderr:
+    told = raises is None or f"\n{raises}: " in answer.ran.stderr
+    if answer.ran.code != int(raises is not None) or not told:
         yield f"exit code {answer.ran.code}, {raises or 'nothing'} is to be raised: {answer.ran.stderr}"
     live, checked = (sorted(found, key=lambda one: one["id"]) for found in (answer.live, answer.checked))
     if live != checked:
