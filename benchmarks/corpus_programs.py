@@ -119,9 +119,7 @@ def ask(program: Path, *, folder: Path, forked: Forked) -> Answer:
     answer = run_only(program, folder=folder, forked=forked)
     checked = forked.graddebug("check", "--format", "json", folder / _RECORDING, cwd=folder)
     assert checked.code in (0, 1), f"{answer.ran.stderr}\n{checked.stderr}"
-    return Answer(
-        answer.ran, answer.live, tuple(_told(one) for one in json.loads(checked.stdout)["findings"])
-    )
+    return Answer(answer.ran, answer.live, tuple(json.loads(checked.stdout)["findings"]))
 
 
 def run_only(program: Path, *, folder: Path, forked: Forked) -> Answer:
@@ -134,11 +132,6 @@ def run_only(program: Path, *, folder: Path, forked: Forked) -> Answer:
         raise AssertionError(f"{error}\n{ran.stderr}") from None
     live = tuple(_as_json(finding) for finding in by_weight(findings))
     return Answer(ran, live, live)
-
-
-def _told(shown: Shown) -> Shown:
-    """What `check` shows of a finding, without the address of its rule's page."""
-    return {name: value for name, value in shown.items() if name != "page"}
 
 
 def _as_json(finding: Finding) -> Shown:
