@@ -119,7 +119,10 @@ def ask(program: Path, *, folder: Path, forked: Forked) -> Answer:
     answer = run_only(program, folder=folder, forked=forked)
     checked = forked.graddebug("check", "--format", "json", folder / _RECORDING, cwd=folder)
     assert checked.code in (0, 1), f"{answer.ran.stderr}\n{checked.stderr}"
-    return Answer(answer.ran, answer.live, tuple(json.loads(checked.stdout)["findings"]))
+    found = json.loads(checked.stdout)["findings"]
+    for one in found:
+        one.pop("page", None)  # where to read on: the reader's, not the recording's
+    return Answer(answer.ran, answer.live, tuple(found))
 
 
 def run_only(program: Path, *, folder: Path, forked: Forked) -> Answer:

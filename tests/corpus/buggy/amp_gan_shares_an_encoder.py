@@ -1,4 +1,4 @@
-"""GD413 GD108: generator and discriminator share an encoder, and both optimizers own and unscale it.
+"""GD413: generator and discriminator share an encoder, and both optimizers own and unscale it.
 
 Seen in: a GAN whose discriminator looks through the generator's encoder; GradScaler's notes say unscale_
 once

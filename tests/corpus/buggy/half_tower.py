@@ -1,6 +1,6 @@
 """GD207: one tower of two is in bfloat16, and plain SGD's steps are far below its spacing.
 
-Parameters: tower.weight
+Parameters: *tower.weight
 """
 
 import torch
