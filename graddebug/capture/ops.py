@@ -154,7 +154,7 @@ class Ops:
     def known_norm(self, tensor: torch.Tensor) -> float | None:
         """The norm of a tensor that the last call returned; None for any other."""
         node = tensor.grad_fn
-        if node is not None and self._norms and self._ops and threading.get_ident() == self._thread:
+        if node is not None and self._norms and threading.get_ident() == self._thread:
             last = self._ops[-1]
             if last.begin <= underscored.node_sequence_number(node) < last.end:
                 return self._norms.get((id(tensor), tensor._version))
@@ -253,6 +253,7 @@ class Ops:
         """Drop the step before the last one; without trouble its inf was meant."""
         if not trouble:
             self._on_purpose.update(bad.op.site for bad in self._bad if not bad.nan)
+        self._norms = {}
         ops, bad = self._kept_from
         del self._ops[:ops], self._bad[:bad]
         self._kept_from = (len(self._ops), len(self._bad))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -14,10 +16,10 @@ def told(run: Run) -> list[str]:
     return [unseen.what for unseen in run.not_observable]
 
 
-def loop(model: nn.Module) -> None:
-    """Two right steps."""
+def loop(model: nn.Module, steps: int = 2) -> None:
+    """Some right steps."""
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    for _ in range(2):
+    for _ in range(steps):
         optimizer.zero_grad()
         model(torch.ones(3, 2)).sum().backward()
         optimizer.step()
@@ -73,6 +75,7 @@ def test_a_reentrant_checkpoint() -> None:
 def test_a_compiled_model_is_watched_to_the_end() -> None:
     """Its ops are hidden, its gradients are not, and no failure of ours ends the watch."""
     with watch(on_finding="silent") as run:
-        loop(torch.compile(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), backend="aot_eager"))
+        model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+        loop(cast(nn.Module, torch.compile(model, backend="aot_eager")), steps=5)
     assert told(run) == ["ops inside torch.compile", "calls inside compiled functions"]
-    assert run.steps == 2
+    assert run.steps == 5
