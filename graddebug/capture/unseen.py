@@ -64,7 +64,8 @@ def hidden_in_run(*, nodes_off: bool, inside_func: bool, wrote: bool, stepped: b
     if not wrote:
         yield (
             "training",
-            "no backward of this process wrote a gradient: child processes and compiled code are not watched",
+            "no backward was seen to write a gradient of what is watched: child processes and compiled code "
+            "are not looked into",
         )
     elif not stepped and not compiled:
         yield (

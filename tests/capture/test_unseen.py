@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import cast
 
+import pytest
 import torch
 from torch import nn
 
 from graddebug import watch
+from graddebug.capture import underscored
 from graddebug.session import Run
 
 
 def told(run: Run) -> list[str]:
     """What a run that is over says it could not see."""
     return [unseen.what for unseen in run.not_observable]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_compiled_before(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test of this process may have compiled something: torch remembers that for good."""
+    if "compiled" not in request.node.name:
+        monkeypatch.setattr(underscored, "anything_compiled", lambda: False)
 
 
 def loop(model: nn.Module, steps: int = 2) -> None:

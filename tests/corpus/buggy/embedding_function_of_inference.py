@@ -1,6 +1,6 @@
 """GD311: training calls the function that was written for inference, decorated with no_grad.
 
-Parameters: words.weight, rnn.*
+Parameters: *words.weight, *rnn.*
 """
 
 import torch
