@@ -1,6 +1,7 @@
 """GD106 GD201: what nobody clears dominates the clipping norm.
 
 Seen in: https://github.com/pytorch/tutorials/pull/1116 (as in BUGS of fine-tuning)
+Parameters: 0.bias, 0.weight
 """
 
 import torch
