@@ -89,6 +89,8 @@ class Optimizers:
         #: Set by Backwards: tells what the backward under way has written so far.
         self.report_written: Callable[[list[int] | None], None] = lambda _: None
         self._next_index = 0
+        #: Changes whenever it is learned who owns what.
+        self.ownings = 0
         for name, optimizer in named.items():
             self._add(optimizer, name)
 
@@ -201,6 +203,7 @@ class Optimizers:
         return self._context.table.add(parameter, name=name, origin="optimizer")
 
     def _own(self, entry: Entry) -> None:
+        self.ownings += 1
         for owners in self._owners.values():
             owners.discard(entry.index)
         for index in entry.params:
