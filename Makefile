@@ -1,5 +1,5 @@
 # Two commands for a newcomer, each from a bare Python >= 3.11: `make demo` and `make test`.
-.PHONY: help demo test lint format types rooms tests screenshot bench-nonfinite clean
+.PHONY: help demo test lint format types rooms tests screenshot bench-nonfinite corpus mutation clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -14,6 +14,8 @@ help:
 	@echo "make format      put the source into its one format"
 	@echo "make screenshot  draw the README's picture anew"
 	@echo "make bench-nonfinite   renew docs/nonfinite.md: answers and cost of detect_anomaly and of graddebug"
+	@echo "make corpus      renew docs/corpus.md: precision and recall of each rule"
+	@echo "make mutation    renew docs/mutation.md: one line of each correct program removed or moved"
 	@echo "make clean       remove the environment and what demo and tools left"
 
 # --- the environment ------------------------------------------------------------------------
@@ -66,6 +68,12 @@ screenshot: $(READY)
 ROUNDS ?= 9
 bench-nonfinite: $(READY)
 	$(BIN)/python benchmarks/nonfinite.py --rounds $(ROUNDS) --write docs/nonfinite.md
+
+corpus: $(READY)
+	$(BIN)/python benchmarks/corpus.py --write
+
+mutation: $(READY)
+	$(BIN)/python benchmarks/mutation.py --write
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graddebug.errors import TraceError, UsageError, described
+from graddebug.known.settings import Settings
 from graddebug.program import Outcome, Program, check_exists, execute, flush_output
 from graddebug.records import Finding, Severity
 from graddebug.report.live import LivePrinter
 from graddebug.report.place import near_path
 from graddebug.report.terminal import emit, wants_colour
 from graddebug.report.text import render_headline
-from graddebug.report.weigh import by_weight, counted, fails, tally
+from graddebug.report.weigh import by_weight, counted, fails, open_ones, tally
 from graddebug.views.printable import printable
 from graddebug.when_imported import when_imported
 
 if TYPE_CHECKING:
     from graddebug.capture.measuring import NodesMode
+    from graddebug.known.configuration import Configuration
     from graddebug.session import OnFinding, Run
 
 _HEADLINES = 10
@@ -40,7 +42,8 @@ class LaunchOptions:
 
     ``out`` is the recording's folder (None: a new one under ``graddebug-runs``), ``fail_on`` the
     least severity that turns exit code 0 into 1 (None: none does), ``on_finding`` and ``nodes`` are as for
-    `graddebug.watch`, ``quiet`` leaves out graddebug's own lines.
+    `graddebug.watch`, ``quiet`` leaves out graddebug's own lines. ``ignore`` and ``option`` are the flags of
+    those names, as `graddebug.known.configuration` reads them.
     """
 
     out: str | None = None
@@ -48,6 +51,8 @@ class LaunchOptions:
     on_finding: OnFinding = "warn"
     nodes: NodesMode = "auto"
     quiet: bool = False
+    ignore: tuple[str, ...] = ()
+    option: tuple[str, ...] = ()
 
 
 def launch(program: Program, options: LaunchOptions) -> Outcome:
@@ -57,8 +62,10 @@ def launch(program: Program, options: LaunchOptions) -> Outcome:
     """
     _check_working_directory()
     check_exists(program)
+    settings = Settings(starts=_starts(program), ignore=options.ignore, option=options.option)
+    settings.check()
     folder = prepare_folder(program, options.out, os.environ)
-    watched = Watched(folder, program=program, options=options)
+    watched = Watched(folder, program=program, options=options, settings=settings)
     give_up = when_imported("torch", watched.begin)
     try:
         outcome = execute(program)
@@ -70,11 +77,18 @@ def launch(program: Program, options: LaunchOptions) -> Outcome:
     return watched.end(outcome)
 
 
+def _starts(program: Program) -> tuple[str, ...]:
+    """Where to look for the project's configuration: beside the script, then in the working directory."""
+    here = os.getcwd()
+    return (here,) if program.is_module else (str(Path(program.name).absolute().parent), here)
+
+
 class Watched:
     """The watch around one program: begun when the program imports torch, ended when it ends."""
 
-    def __init__(self, folder: Path, *, program: Program, options: LaunchOptions) -> None:
+    def __init__(self, folder: Path, *, program: Program, options: LaunchOptions, settings: Settings) -> None:
         self._folder = folder
+        self._settings = settings
         self._shown_folder = near_path(str(folder))  # the program may change the working directory
         self._program = program
         self._options = options
@@ -98,12 +112,25 @@ class Watched:
             self._blind = True
 
     def _watch(self, out: Path | None) -> None:
-        from graddebug.session import watch
+        from graddebug.session import watch_program
 
-        self._run = watch(
-            out=out, on_finding=self._on_finding, nodes=self._options.nodes, title=self._program.title
+        self._run = watch_program(
+            out=out,
+            on_finding=self._on_finding,
+            nodes=self._options.nodes,
+            title=self._program.title,
+            configuration=self._configuration(),
         )
         self._run.__enter__()
+
+    def _configuration(self) -> Configuration:
+        from graddebug.known.configuration import NOTHING
+
+        try:
+            return self._settings.configuration()
+        except UsageError as error:  # the program has changed the file that was checked before it began
+            LivePrinter().say(f"graddebug goes without its configuration: {error}")
+            return NOTHING
 
     @property
     def _on_finding(self) -> OnFinding:
@@ -152,9 +179,10 @@ def summary(findings: list[Finding], *, steps: int, kept: int | None, folder: st
     ``kept`` is the number of steps in the recording, None where there is none.
     """
     colour = wants_colour(sys.stderr)
-    told = [f"  {render_headline(finding, colour=colour)}" for finding in findings[:_HEADLINES]]
-    if len(findings) > _HEADLINES:
-        told.append(f"  and {len(findings) - _HEADLINES} more")
+    shown = open_ones(findings)
+    told = [f"  {render_headline(finding, colour=colour)}" for finding in shown[:_HEADLINES]]
+    if len(shown) > _HEADLINES:
+        told.append(f"  and {len(shown) - _HEADLINES} more")
     if kept is None:
         return [f"{counted(steps, 'step')} watched, {tally(findings)}", *told]
     command = f"graddebug-tui replay {shlex.quote(folder)}"

@@ -42,7 +42,9 @@ ParameterSet = tuple[int, ...]
 #: ========================  =====================================================================
 #:
 #: Columns are only ever added at the end: a recording made before one was has NaN there.
-#: A sample is a strided one of at most 1,024 elements: tensors up to that size are measured whole.
+#: A sample is a strided one of at most 1,024 elements: tensors up to that size are measured whole. Norms are
+#: taken in every step, samples in the first 32 and then as often as 1 % of the time pays for (at least in one
+#: step of 7, and where the gradients stand out): their columns are NaN in the other steps.
 STATISTICS: tuple[str, ...] = (
     "grad_norm",
     "grad_norm_written",
@@ -158,12 +160,16 @@ class ParameterInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerInfo:
-    """One optimizer of the run; ``name`` is the user's own word for it where that is known."""
+    """One optimizer of the run; ``name`` is the user's own word for it where that is known.
+
+    ``stock``: its class is one of torch's own, of which it is known how it rounds and when it skips.
+    """
 
     index: int
     name: str
     type: str
     fused: bool = False
+    stock: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +188,8 @@ class RunInfo:
     rank: int = 0
     world: int = 1
     title: str = ""
+    #: Options of rules that differ from their default: ``{"GD204": {"windows": 40}}``.
+    options: dict[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +283,44 @@ class ParametersUsed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuietForwards(Event):
+    """Modules ran forward in so many ``steps``, while no backward wrote ``params``, which they own.
+
+    Told of trainable parameters that an optimizer owns, once for each stretch of steps and at the run's
+    end. ``how`` they ran: ``"graph"`` (with gradients enabled at least once), ``"checkpoint"`` (inside of a
+    reentrant checkpoint, which disables them) or ``"no_grad"``; ``training`` is their own flag; ``site`` is
+    a line that called one of them. ``in_front`` are the parameters of modules that lay between the loss and
+    ``params`` in the last graph that reached these, as far as that graph is still known.
+    """
+
+    kind: ClassVar[str] = "quiet"
+    params: ParameterSet
+    how: str
+    training: bool = True
+    steps: int = 1
+    in_front: ParameterSet = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModulesInEval(Event):
+    """From the next `Forward` of ``module`` that builds a graph on, ``parts`` of it are in eval mode.
+
+    A part is a module in eval mode, its container in train mode or the outermost one itself, that holds
+    dropout or batch norm in eval mode, and parameters; one that is such a layer itself does not count.
+    ``layers`` are the types of those layers, ``params`` the parameters in ``parts``. ``rest``: other
+    parameters of ``module`` are in modules in train mode. No ``parts``: from here on everything is in train
+    mode again.
+    """
+
+    kind: ClassVar[str] = "in_eval"
+    module: str
+    parts: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    params: ParameterSet = ()
+    rest: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParametersUnregistered(Event):
     """No watched module holds ``params`` any longer: their layer was replaced or removed."""
 
@@ -300,6 +346,8 @@ class Backward(Event):
     ``seeded``: the program gave it gradients to begin with (``out.backward(grad)``), or a large factor in its
     root (``loss * (scale / n)``), and so it may be scaled.
     ``outdated`` are parameters of which its graph had kept values from before a fused optimizer's last step.
+    ``stale_casts`` are those of which it ran through a copy in low precision that was made before their last
+    step, by an op that ran after it.
     """
 
     kind: ClassVar[str] = "backward"
@@ -326,6 +374,7 @@ class Backward(Event):
     captured: bool = False
     seeded: bool = False
     outdated: ParameterSet = ()
+    stale_casts: ParameterSet = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,11 +452,15 @@ class Clipped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerOwns(Event):
-    """The parameters in an optimizer's groups, whenever that changes."""
+    """The parameters in an optimizer's groups, whenever that changes.
+
+    ``groups`` says in which group each of ``params`` is, in their order; empty where there is one group.
+    """
 
     kind: ClassVar[str] = "owns"
     optimizer: int
     params: ParameterSet
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -758,6 +811,92 @@ class HalfReduction(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoubleSoftmax(Event):
+    """A backward's graph, of a structure not seen before, has a log-softmax of what a softmax made.
+
+    ``module`` and ``op_site`` are where the log-softmax ran (inside a cross-entropy, mostly),
+    ``softmax_module`` and ``softmax_site`` where the softmax did; both run over ``classes`` numbers.
+    """
+
+    kind: ClassVar[str] = "double_softmax"
+    classes: int
+    module: str = ""
+    op_site: Site | None = None
+    softmax_module: str = ""
+    softmax_site: Site | None = None
+    graph: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphGrew(Event):
+    """The graph that a line's backward is about to run has grown in ``grown`` steps in a row, 4 or more.
+
+    It had ``before`` nodes then and has ``nodes`` now; its oldest was made ``reach`` steps ago. ``op``,
+    ``module`` and ``op_site`` are an op of this step that continues what an earlier step has made, and
+    ``scalar`` says that its result is one number (a sum of losses). Told at most 64 times in a row, and then
+    at each power of two; never of a graph that was made in this step alone.
+    """
+
+    kind: ClassVar[str] = "graph_grew"
+    grown: int
+    before: int
+    nodes: int
+    reach: int
+    op: str = ""
+    module: str = ""
+    op_site: Site | None = None
+    scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetachedTerm(Event):
+    """A number without a graph was added to a loss, and it was computed from one that had a graph.
+
+    What the line ``added_at`` added was ``factor`` times what the line ``computed_at`` had computed, ``seen``
+    times (5 or more) in a row, each time another number; no backward of those steps ran through that.
+    ``site`` is the backward of the loss. Known only of steps whose ops are measured, and on the CPU.
+    """
+
+    kind: ClassVar[str] = "detached_term"
+    added_at: Site | None = None
+    computed_at: Site | None = None
+    factor: float = 1.0
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphsKept(Event):
+    """Graphs of a module's forwards of past steps are alive, though a backward has run through each.
+
+    They are of ``graphs`` different steps, the first of which is ``oldest``. ``held`` is ``"sum"`` where a
+    tensor that was computed from them keeps them (at ``kept_at``), the type of a container (``"list"``) that
+    holds tensors with them, or empty where neither was found; ``name`` is what a global variable or an
+    attribute calls it. Told from 8 steps on, and again whenever there are half as many more. A ``deque`` that
+    has a maximum length is not told.
+    """
+
+    kind: ClassVar[str] = "graphs_kept"
+    module: str
+    graphs: int
+    oldest: int
+    held: str = ""
+    name: str = ""
+    kept_at: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointCut(Event):
+    """A reentrant checkpoint ran with gradients enabled, and none of its inputs wants one.
+
+    What runs inside is in no graph: ``params`` are the trainable parameters there. Told once in each window
+    (a stretch between optimizer steps), at most 32 times.
+    """
+
+    kind: ClassVar[str] = "checkpoint_cut"
+    params: ParameterSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GraphReleased(Event):
     """The graph of a `Forward` was freed and no backward had run through it.
 
@@ -804,6 +943,8 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         Forward,
         ParametersUsed,
+        QuietForwards,
+        ModulesInEval,
         ParametersUnregistered,
         Backward,
         GradientsCleared,
@@ -824,6 +965,11 @@ EVENTS: dict[str, type[Event]] = {
         Amplified,
         HalfMeasured,
         HalfReduction,
+        DoubleSoftmax,
+        GraphGrew,
+        GraphsKept,
+        DetachedTerm,
+        CheckpointCut,
         GraphReleased,
         StepEnd,
         NotObservable,
@@ -848,7 +994,9 @@ class Finding:
     """What a rule has to say: what happened, where, since when, how often, the proof, and the fix.
 
     ``id`` is stable for the same rule, lines and parameters: those are one finding with a count.
-    ``evidence`` maps words to plain numbers, strings or short lists of them.
+    ``evidence`` maps words to plain numbers, strings or short lists of them. ``acknowledged`` is None, or the
+    reason why the user takes it as known; ``acknowledged_by`` says where they wrote so, see
+    `Acknowledgement.written`.
     """
 
     id: str
@@ -864,3 +1012,28 @@ class Finding:
     roles: tuple[Role, ...] = ()
     evidence: dict[str, object] = field(default_factory=dict, hash=False)
     acknowledged: str | None = None
+    acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """A user's word that findings are known: what all of its criteria agree with warns and fails no more.
+
+    ``rules`` are codes. ``parameters`` are globs of qualified names: each parameter of a finding must match
+    one of them. ``file`` is a path, its end, or a glob of it, and ``lines`` the first and last line in it
+    (0 and 0: all): one line of the finding must lie there.
+
+    ``written`` says where it stands: ``"comment train.py:41"``, ``"pyproject.toml"``, ``"watch()"``,
+    ``"--ignore"`` or ``"baseline known.json"``; ``site`` is the line of a comment. ``reached`` is False where
+    the program is not known to have come by its lines. ``problem`` says why a comment cannot be honoured.
+    """
+
+    rules: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    file: str = ""
+    lines: tuple[int, int] = (0, 0)
+    reason: str = ""
+    written: str = ""
+    site: Site | None = None
+    reached: bool = True
+    problem: str = ""

@@ -11,7 +11,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +24,15 @@ from graddebug.capture.capture import Capture
 from graddebug.capture.context import Subjects
 from graddebug.capture.measuring import NodesMode
 from graddebug.capture.parameters import parameters_of
-from graddebug.capture.sites import names_of_arguments
+from graddebug.capture.sites import names_of_arguments, user_frame
 from graddebug.capture.taps import close_taps, open_taps
 from graddebug.diagnose.engine import Engine
 from graddebug.errors import FindingRaised, UsageError, described
 from graddebug.graph import BackwardGraph
+from graddebug.known.configuration import NOTHING, Configuration, Options, of_call, of_project
+from graddebug.known.live import LiveAcknowledged, Place
 from graddebug.records import (
+    Acknowledgement,
     ErrorRaised,
     Event,
     Finding,
@@ -59,6 +62,8 @@ def watch(
     on_finding: OnFinding = "warn",
     nodes: NodesMode = "auto",
     title: str = "",
+    ignore: Sequence[str | Mapping[str, object]] = (),
+    options: Mapping[str, Mapping[str, float]] | None = None,
     **named: object,
 ) -> Run:
     """Watch training inside a ``with`` block and say what is wrong with its gradients.
@@ -75,7 +80,14 @@ def watch(
     names the line where a NaN was born: ``"always"``, ``"off"``, or ``"auto"``, which stays within 5 % of
     the time and measures every step around trouble.
 
-    Raises `UsageError` for objects that cannot be watched and for a folder that cannot be used.
+    ``ignore`` names findings that are known: they are found and recorded, marked, and neither printed nor
+    raised. Each is a rule's code, or says more exactly what is known and why:
+    ``{"rule": "GD101", "params": "encoder.*", "at": "train.py:41", "reason": "momentum in .grad"}``.
+    ``options`` sets thresholds of rules: ``{"GD204": {"windows": 40}}``. Both add to ``[tool.graddebug]`` of
+    the nearest pyproject.toml above the calling file, and to comments ``# graddebug: ignore[GD101] reason``.
+
+    Raises `UsageError` for objects that cannot be watched, for a folder that cannot be used, and for rules
+    and options that there are not.
 
     >>> with graddebug.watch(model, optimizer, out="runs/demo") as run:
     ...     for x, y in loader:
@@ -89,22 +101,55 @@ def watch(
         raise UsageError(f'nodes is "auto", "always" or "off", not {nodes!r}.')
     names = names_of_arguments(len(objects))
     subjects = _subjects([*zip(names, objects, strict=True), *named.items()])
+    configuration = of_call(ignore, options).over(_of_caller())
     folder = Path(out) if out is not None else None
-    return Run(subjects, out=folder, on_finding=on_finding, nodes=nodes, title=title)
+    return Run(
+        subjects, out=folder, on_finding=on_finding, nodes=nodes, title=title, configuration=configuration
+    )
+
+
+def _of_caller() -> Configuration:
+    """The project's that the file calling `watch` lies in, else that of the working directory."""
+    frame, _ = user_frame(3)
+    file = Path(frame.f_code.co_filename) if frame is not None else None
+    beside = [file.parent] if file is not None and file.is_file() else []
+    return of_project(*beside, ".")
+
+
+def watch_program(
+    *,
+    out: Path | None,
+    on_finding: OnFinding,
+    nodes: NodesMode,
+    title: str,
+    configuration: Configuration,
+) -> Run:
+    """A watch of everything, whose configuration was read before the program began."""
+    return Run(
+        Subjects(), out=out, on_finding=on_finding, nodes=nodes, title=title, configuration=configuration
+    )
 
 
 class Run:
     """A watch, live from ``with`` to its end; afterwards its findings and recording remain."""
 
     def __init__(
-        self, subjects: Subjects, *, out: Path | None, on_finding: OnFinding, nodes: NodesMode, title: str
+        self,
+        subjects: Subjects,
+        *,
+        out: Path | None,
+        on_finding: OnFinding,
+        nodes: NodesMode,
+        title: str,
+        configuration: Configuration = NOTHING,
     ) -> None:
         self._subjects: Subjects | None = subjects
         self._nodes = nodes
         self._out = out
         self._title = title
         self._entered = False
-        self._recorder = Recorder(on_finding)
+        self._options = configuration.options
+        self._recorder = Recorder(on_finding, configuration)
         self._capture: Capture | None = None
 
     def __enter__(self) -> Run:
@@ -113,7 +158,7 @@ class Run:
             raise UsageError(f"This watch {state}. Make a new one with graddebug.watch(...) for each block.")
         assert self._subjects is not None
         if self._out is not None:
-            self._recorder.writer = TraceWriter(self._out, _run_info(self._title))
+            self._recorder.record_into(TraceWriter(self._out, _run_info(self._title, self._options)))
         self._entered = True
         subjects, self._subjects = self._subjects, None
         eager = self._recorder.on_finding == "raise"
@@ -142,6 +187,7 @@ class Run:
             return
         self._recorder.closing = True
         try:
+            self._recorder.ending(capture.places)
             capture.finish(reason, detail)
         finally:
             close_taps(capture)
@@ -191,15 +237,31 @@ class Run:
 class Recorder:
     """Capture's observer: judges each event, writes it down, and speaks up as asked."""
 
-    def __init__(self, on_finding: OnFinding) -> None:
+    def __init__(self, on_finding: OnFinding, configuration: Configuration = NOTHING) -> None:
         self.on_finding = on_finding
         self.parameters: list[ParameterInfo] = []
         self.optimizers: list[OptimizerInfo] = []
-        self.engine = Engine(self.parameters, self.optimizers)
+        self.acknowledged = LiveAcknowledged(configuration.acknowledgements, self._learned)
+        self.engine = Engine(
+            self.parameters,
+            self.optimizers,
+            options=configuration.options,
+            acknowledged=self.acknowledged,
+        )
         self.writer: TraceWriter | None = None
         self.steps = 0
         self.closing = False
         self._print = LivePrinter()
+
+    def record_into(self, writer: TraceWriter) -> None:
+        """Write down what happens from now on, and first what is acknowledged from the start."""
+        self.writer = writer
+        for entry in self.acknowledged.entries:
+            self._learned(entry)
+
+    def _learned(self, entry: Acknowledgement) -> None:
+        if self.writer:
+            self._write(lambda writer: writer.acknowledgement(entry))
 
     def parameter(self, info: ParameterInfo) -> None:
         """Enter a parameter into the tables."""
@@ -226,13 +288,14 @@ class Recorder:
             self._found(finding)
 
     def explain(self, event: ErrorRaised) -> list[str]:
-        """The findings that explain an exception of torch's; not printed: it says them itself."""
+        """The open findings that explain an exception of torch's; not printed: it says them itself."""
         if self.writer:
             self._write(lambda writer: writer.event(event))
         found = self.engine.feed(event)
         for finding in found:
             self._record(finding)
-        return ["\n" + render_finding(finding, colour=False, width=100) for finding in found]
+        told = [finding for finding in found if finding.acknowledged is None]
+        return ["\n" + render_finding(finding, colour=False, width=100) for finding in told]
 
     def step(
         self, record: StepRecord, statistics: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None
@@ -260,6 +323,8 @@ class Recorder:
 
     def _found(self, finding: Finding) -> None:
         self._record(finding)
+        if finding.acknowledged is not None:
+            return
         if self.on_finding == "raise" and finding.severity >= Severity.WARNING and not self.closing:
             raise FindingRaised(finding, "\n" + render_finding(finding, colour=False, width=100))
         if self.on_finding == "warn":
@@ -282,6 +347,13 @@ class Recorder:
         )
         order = sys.maxsize
         self.event(NotObservable(step=self.steps, order=order, what="everything from here on", reason=reason))
+
+    def ending(self, places: Collection[Place]) -> None:
+        """Before the last events: learn what the program acknowledges in all lines that it came by."""
+        try:
+            self.acknowledged.program_came_by(places)
+        except Exception as error:  # the border to the user's program, whose training is over
+            self._print.say(f"graddebug could not read comments of the program ({described(error)}).")
 
     def close(self, reason: str) -> None:
         """Write the findings as they ended and close the record; a failure of ours stays here."""
@@ -347,7 +419,7 @@ def _reason(kind: type[BaseException] | None, error: BaseException | None) -> tu
     return "exception", described(error) if error is not None else kind.__name__
 
 
-def _run_info(title: str) -> RunInfo:
+def _run_info(title: str, options: Options) -> RunInfo:
     import graddebug
 
     return RunInfo(
@@ -365,4 +437,5 @@ def _run_info(title: str) -> RunInfo:
         rank=int(os.environ.get("RANK", "0") or 0),
         world=int(os.environ.get("WORLD_SIZE", "1") or 1),
         title=title,
+        options={code: dict(values) for code, values in options.items()},
     )

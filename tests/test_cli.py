@@ -120,7 +120,7 @@ def test_check_as_json(recording: Path, capsys: Captured) -> None:
     """The document has the promised keys and says which recording it is about."""
     main(["check", str(recording), "--format", "json"])
     document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["version", "run", "steps", "findings", "not_observable"]
+    assert list(document) == ["version", "run", "steps", "findings", "not_observable", "rules"]
     assert document["run"]["folder"] == str(recording)
     assert document["findings"][0]["rule"] == "GD101"
 

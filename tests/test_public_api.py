@@ -49,5 +49,7 @@ def test_arguments_of_watch_are_pinned() -> None:
         "on_finding",
         "nodes",
         "title",
+        "ignore",
+        "options",
         "named",
     ]

@@ -28,10 +28,12 @@ from graddebug.records import (
     Backward,
     Event,
     GradientsCleared,
+    GraphGrew,
     ModuleTable,
     NodeTable,
     Nonfinite,
     ParameterSet,
+    Site,
 )
 
 
@@ -82,6 +84,7 @@ class Backwards:
     def begin(self, call: BackwardCall) -> Ticket | None:
         """A backward is about to run; None if it does not concern this watch."""
         if underscored.inside_functorch():
+            self._context.inside_func = True
             return None
         self._context.drain()
         if call.accumulates:
@@ -101,15 +104,18 @@ class Backwards:
         }
         scales = self._scalers.by_hand(root_nodes(call.roots), call.gradients)
         watched = self._watch_grad(call)
-        opened = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
+        opened = OpenBackward(stamp["order"], threading.get_ident(), scales=scales, step=stamp["step"])
         ticket = Ticket(opened, fields, None, watched)
         context.differentiations.append(ticket.open)
         return ticket
 
     def _watch_grad(self, call: BackwardCall) -> Watched | None:
-        if not self._context.measuring.on:
+        measuring = self._context.measuring
+        if not measuring.on:
+            measuring.graph_runs((), 0, None)
             return None
         seen = walk(root_nodes(call.roots), self._context.table.index)
+        measuring.graph_runs(seen.nodes, 0, None)
         return self._nonfinites.begin(seen, structure_key(seen), None, None)
 
     def _end_grad(self, ticket: Ticket, *, failed: bool) -> None:
@@ -155,6 +161,9 @@ class Backwards:
             context.uses(context.table.intern(reached))
         self._mark_time(reached, site, nested=parent is not None or bool(context.steps))
         self._look_before(site, parent)
+        if parent is None:
+            self._tell_growth(site, seen)
+            context.measuring.graph_runs(seen.nodes, seen.roots, site)
         stamp = context.journal.stamp(site)
         key = structure_key(seen)
         graph = self._graph(seen, key) if nodes else None
@@ -172,9 +181,10 @@ class Backwards:
             "autocast": _autocast(call.roots),
             "seeded": _is_seeded(call) or self._scalers.may_be_by_hand(nodes),
             "outdated": self._outdated(seen, call, parent),
+            "stale_casts": context.table.intern(context.casts.used(seen.nodes, context.table.index)),
         }
         scales = self._scalers.by_hand(nodes, call.gradients) | (parent.scales if parent else {})
-        open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales)
+        open_backward = OpenBackward(stamp["order"], threading.get_ident(), scales=scales, step=stamp["step"])
         loss = self._loss(call, parent)
         ticket = Ticket(open_backward, fields, loss)
         if nodes:
@@ -187,6 +197,15 @@ class Backwards:
         if parent is None:
             context.journal.graph = graph
         return ticket
+
+    def _tell_growth(self, site: Site | None, seen: Walk) -> None:
+        context = self._context
+        grown = context.growth.look(site, context.journal.step, seen.nodes)
+        if grown is None:
+            return
+        fields = _joint_fields(grown.joint, context) if grown.joint is not None else {}
+        told = {"grown": grown.steps, "before": grown.before, "reach": grown.reach}
+        context.journal.note(GraphGrew, site, nodes=len(seen.nodes), **told, **fields)
 
     def _outdated(self, seen: Walk, call: BackwardCall, parent: OpenBackward | None) -> ParameterSet:
         fused = self._context.fused
@@ -293,10 +312,11 @@ class Backwards:
 
     def _report(self, ticket: Ticket, written: list[int], *, failed: bool) -> None:
         context = self._context
-        measure = context.state.wrote(written)
+        measure = context.state.wrote(written, scaled=bool(ticket.open.scales))
         context.weights.written(measure, self._optimizers.owners_of)
         norms = measure.norms  # not its samples: many backwards may be held back
         members = context.table.intern(written)
+        context.quiet.written(members, ticket.fields["graph"])
         forwards, ticket.open.forwards = tuple(dict.fromkeys(ticket.open.forwards)), []
         in_eval = self._through_eval(forwards, members)
         fields, loss, scales = ticket.fields, ticket.loss, dict(ticket.open.scales)
@@ -400,6 +420,18 @@ class Backwards:
         return self._context.table.intern(in_eval.intersection(members)) if in_eval else ()
 
 
+def _joint_fields(joint: Any, context: Context) -> dict[str, Any]:
+    """Where the op ran that continues an earlier step's graph."""
+    number = underscored.node_sequence_number(joint)
+    shapes = [shape for shape, _ in underscored.gradient_metadata(joint)]
+    return {
+        "op": underscored.node_name(joint),
+        "module": context.intervals.place(threading.get_ident(), [number])[0],
+        "op_site": context.measuring.ops.sites_of([number])[0],
+        "scalar": shapes == [()],
+    }
+
+
 def _measured(
     stamps: list[dict[str, Any]],
     fields: dict[str, Any],
@@ -431,7 +463,7 @@ def _is_seeded(call: BackwardCall) -> bool:
     A number on a device may be the program's, too: it is taken for torch's, as reading it would wait.
     """
     return any(
-        isinstance(seed, torch.Tensor) and (seed.numel() != 1 or (seed.is_cpu and bool((seed != 1).any())))
+        isinstance(seed, torch.Tensor) and (seed.numel() != 1 or (seed.is_cpu and seed.item() != 1))
         for seed in call.gradients
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -19,6 +19,8 @@ from graddebug.capture.backwards import BackwardCall, Backwards, Ticket
 from graddebug.capture.clipping import Clipping
 from graddebug.capture.clock import StepClock
 from graddebug.capture.context import Context, Subjects
+from graddebug.capture.cuts import Cuts
+from graddebug.capture.double_softmax import softmaxes_twice
 from graddebug.capture.forwards import Forwards
 from graddebug.capture.gradients import GradientState
 from graddebug.capture.graph import GraphCatalogue
@@ -28,16 +30,26 @@ from graddebug.capture.measuring import Measuring, NodesMode
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.optimizers import Entry, Optimizers
 from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.quiet import Quiet
 from graddebug.capture.readback import Numbers, Readback
 from graddebug.capture.scalers import GradScaler, ScalerEntry, Scalers, StepCall, UnscaleCall
 from graddebug.capture.schedulers import Schedulers
 from graddebug.capture.sites import Sites
 from graddebug.capture.statistics import StepStatistics
+from graddebug.capture.unseen import hidden_in, hidden_in_run
 from graddebug.capture.unused import Unused
 from graddebug.capture.weights import WeightState
 from graddebug.errors import GraddebugError
 from graddebug.graph import BackwardGraph
-from graddebug.records import HalfReduction, Nonfinite, NotObservable, RunEnd
+from graddebug.records import (
+    CheckpointCut,
+    DetachedTerm,
+    DoubleSoftmax,
+    HalfReduction,
+    Nonfinite,
+    NotObservable,
+    RunEnd,
+)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -122,16 +134,32 @@ class Capture:
             intervals=ModuleIntervals(),
             graphs=GraphCatalogue(self._new_graph, self._decline),
             measuring=Measuring(self._nodes, sites, table.index, self._fail),
+            quiet=Quiet(table, journal, sites),
+            cuts=Cuts(table),
             named_modules=bool(subjects.modules),
             named_optimizers=bool(subjects.optimizers),
         )
 
-    def _new_graph(self, graph: BackwardGraph) -> None:
+    def _new_graph(self, graph: BackwardGraph, nodes: Sequence[Any]) -> None:
         """A structure not seen before: pass it on, and tell what its ops alone show."""
         self._observer.graph(graph)
-        found = half_reductions(graph)
-        site = self._context.sites.here() if found else None
-        for one in found:
+        for hidden in hidden_in(graph):
+            self._decline(*hidden)
+        self._context.quiet.described(graph)
+        reductions, twice = half_reductions(graph), softmaxes_twice(graph, nodes)
+        site = self._context.sites.here() if reductions or twice else None
+        for softmax in twice:
+            self._context.journal.note(
+                DoubleSoftmax,
+                site,
+                classes=softmax.classes,
+                module=softmax.outer.module,
+                op_site=graph.site_of(softmax.outer),
+                softmax_module=softmax.inner.module,
+                softmax_site=graph.site_of(softmax.inner),
+                graph=graph.hash,
+            )
+        for one in reductions:
             self._context.journal.note(
                 HalfReduction,
                 site,
@@ -148,10 +176,34 @@ class Capture:
             self._declined.add(what)
             self._context.journal.note(NotObservable, None, what=what, reason=reason)
 
+    def _tell_hidden(self) -> None:
+        context = self._context
+        for hidden in hidden_in_run(
+            nodes_off=self._nodes == "off",
+            inside_func=context.inside_func,
+            wrote=bool(context.state.ever_written),
+            stepped=context.windows > 0,
+        ):
+            self._decline(*hidden)
+
     def _forget_old(self) -> None:
         """A step is over."""
+        self._forwards.step_over()
+        self._tell_detached()
         self._context.intervals.forget_old()
+        self._context.statistics.sampling.step_over()
         self._tell_unused(self._context.measuring.step_over())
+
+    def _tell_detached(self) -> None:
+        for one in self._context.measuring.ops.terms.step_over():
+            self._context.journal.note(
+                DetachedTerm,
+                one.backward,
+                added_at=one.added_at,
+                computed_at=one.source,
+                factor=one.factor,
+                seen=one.count,
+            )
 
     def _tell_unused(self, unused: tuple[Unused, ...]) -> None:
         """Of losses that no backward was called on, or of what an exception came of (step -1: the newest)."""
@@ -173,25 +225,52 @@ class Capture:
 
     # --- told by the taps -------------------------------------------------------------------------
 
-    @guarded
     def module_enter(self, module: nn.Module) -> None:
         """A module's forward begins."""
+        if not self.off and not self._forwards.enter_inner(module):
+            self._module_enter(module)
+
+    @guarded
+    def _module_enter(self, module: nn.Module) -> None:
         self._forwards.enter(module)
 
-    @guarded
     def module_leave(self, module: nn.Module, output: object) -> None:
         """A module's forward ended."""
-        self._forwards.leave(module, output)
+        if not self.off and not self._forwards.leave_inner(module, output):
+            self._module_leave(module, output)
 
     @guarded
+    def _module_leave(self, module: nn.Module, output: object) -> None:
+        self._forwards.leave(module, output)
+
     def op_ran(self, *call: Any) -> None:
         """A call of torch has made autograd nodes; as `graddebug.capture.lines.OpCall`."""
+        try:
+            if not self.off and not self._context.measuring.ordinary_op_ran(*call):
+                self._op_ran(*call)
+        except Exception as error:
+            self._fail(error)
+
+    @guarded
+    def _op_ran(self, *call: Any) -> None:
         self._context.measuring.op_ran(*call)
 
     @guarded
     def paused_module_ran(self, begin: int) -> None:
         """A module ran unobserved; its nodes begin at this sequence number."""
         self._context.measuring.ops.module_ran(begin)
+
+    @guarded
+    def cut_begin(self) -> None:
+        """A reentrant checkpoint begins that no gradient can come back through."""
+        self._context.cuts.begin()
+
+    @guarded
+    def cut_end(self) -> None:
+        """It returned or raised."""
+        found = self._context.cuts.end(self._context.sites.here, self._context.windows)
+        if found is not None:
+            self._context.journal.note(CheckpointCut, found[0], params=found[1])
 
     @guarded
     def backward_begin(self, call: BackwardCall) -> Ticket | None:
@@ -360,6 +439,7 @@ class Capture:
         if not context.backwards:
             context.weights_outside()
             context.outside(None)
+        context.quiet.finish()
         unused = context.measuring.ops.unused
         newest = unused.newest
         if context.journal.happened:
@@ -368,8 +448,14 @@ class Capture:
             self._tell_unused(unused.left())
         elif newest is not None:  # what was computed last may be why it raised
             self._tell_unused(((newest, -1),))
+        self._tell_hidden()
         context.journal.note(RunEnd, None, reason=reason, detail=detail)
         context.journal.flush()
+
+    @property
+    def places(self) -> set[tuple[str, int]]:
+        """File and line of everything of the program's that was seen."""
+        return self._context.sites.places()
 
     def release(self) -> None:
         """Hold nothing of the user's from now on, not even weakly: we are told of nothing any more.

@@ -12,15 +12,19 @@ import torch
 from torch import nn
 
 from graddebug.capture import underscored
+from graddebug.capture.cuts import Cuts
 from graddebug.capture.fused_steps import FusedSteps
 from graddebug.capture.gradients import Changes, GradientState, Measure
 from graddebug.capture.graph import GraphCatalogue
+from graddebug.capture.growth import Growth
 from graddebug.capture.journal import Journal
 from graddebug.capture.measuring import Measuring
 from graddebug.capture.modules import ModuleIntervals
 from graddebug.capture.parameters import ParameterTable
+from graddebug.capture.quiet import Quiet
 from graddebug.capture.readback import Numbers, Readback
 from graddebug.capture.sites import Sites
+from graddebug.capture.stale_casts import StaleCasts
 from graddebug.capture.statistics import StepStatistics
 from graddebug.capture.weights import WeightState
 from graddebug.records import (
@@ -66,6 +70,8 @@ class Context:
     intervals: ModuleIntervals
     graphs: GraphCatalogue
     measuring: Measuring
+    quiet: Quiet
+    cuts: Cuts
     named_modules: bool
     named_optimizers: bool
     #: Filled by finalisers of graphs, which may run anywhere: appending is all they do.
@@ -82,6 +88,12 @@ class Context:
     scaler_steps: list[OpenScalerStep] = field(default_factory=list)
     #: What fused optimizers have changed.
     fused: FusedSteps = field(default_factory=FusedSteps)
+    #: What steps inside of autocast regions have changed.
+    casts: StaleCasts = field(default_factory=StaleCasts)
+    #: Which lines' graphs grow.
+    growth: Growth = field(default_factory=Growth)
+    #: Whether a transform of ``torch.func`` has differentiated something.
+    inside_func: bool = False
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.
@@ -125,6 +137,7 @@ class Context:
         """Report which weights the program changed itself since the last look; not those of a step."""
         moved = () if self.steps else self.weights.look()
         if moved:
+            self.statistics.weights.moved(moved)
             self.journal.note(WeightsMoved, None, params=self.table.intern(moved))
 
     def _report(self, changes: Changes, site: Site | None) -> None:
@@ -200,6 +213,7 @@ class OpenBackward:
     #: The scale of each scaler whose ``scale()`` made a part of the graph, by the scaler's index.
     scales: dict[int, Numbers] = field(default_factory=dict)
     reported: bool = False
+    step: int = 0
 
 
 @dataclass(slots=True)

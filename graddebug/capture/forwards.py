@@ -18,10 +18,12 @@ from graddebug.capture.autocast import autocast_dtype
 from graddebug.capture.context import Context, OpenBackward, Released
 from graddebug.capture.frames import CallMark, innermost
 from graddebug.capture.graph import bytes_held
+from graddebug.capture.kept import KeptGraphs
+from graddebug.capture.modes import Modes
 from graddebug.capture.optimizers import Optimizers
 from graddebug.capture.parameters import ModuleMap, parameters_of
 from graddebug.capture.sites import free_name, name_of_callee
-from graddebug.records import Forward, ParameterSet, ParametersUsed, Site
+from graddebug.records import Forward, GraphsKept, ParameterSet, ParametersUsed, Site
 
 #: How often the bytes that an evaluation's graph holds are counted for one module; then it is known.
 COUNT_BYTES = 3
@@ -35,6 +37,8 @@ EVAL_FORWARDS = 1024
 
 _CALL = nn.Module._call_impl.__code__
 
+_number, _thread = underscored.sequence_number, threading.get_ident
+
 
 class GraphSentinel:
     """A pre-hook on a forward's output node; it notes that a backward came by, and its death is the graph's.
@@ -42,26 +46,29 @@ class GraphSentinel:
     Holds no tensor and no node: it must not keep the graph alive whose life it tells.
     """
 
-    __slots__ = ("__weakref__", "_forward", "_released", "_under_way", "handles", "ran")
+    __slots__ = ("__weakref__", "_released", "_under_way", "consumed", "forward", "handles", "ran")
 
     def __init__(self, forward: Released, released: deque[Released], *under_way: list[OpenBackward]) -> None:
-        self._forward = forward
+        self.forward = forward
         self._released: deque[Released] | None = released
         self._under_way = under_way
         self.handles: list[Any] = []
         self.ran = False
+        #: The newest step in which a backward came by; -1 before the first.
+        self.consumed = -1
 
     def __call__(self, _: object) -> None:
         """A backward reached the node."""
         self.ran = True
         for under_way in self._under_way:
             if under_way:
-                under_way[-1].forwards.append(self._forward[1])
+                under_way[-1].forwards.append(self.forward[1])
+                self.consumed = under_way[-1].step
                 return
 
     def __del__(self) -> None:
         if not self.ran and self._released is not None:
-            self._released.append(self._forward)
+            self._released.append(self.forward)
 
     def dismiss(self) -> None:
         """Take the hooks off a graph that outlives the watch."""
@@ -111,8 +118,37 @@ class Forwards:
         self._told: ModuleMap[tuple[int, int]] = ModuleMap()
         self._paths: ModuleMap[str] = context.table.module_path
         self._subtrees: ModuleMap[ParameterSet] = ModuleMap()
+        self._modes = Modes(context.table, context.journal)
         self._bytes: dict[str, tuple[int, int]] = {}
         self._sentinels: weakref.WeakSet[GraphSentinel] = weakref.WeakSet()
+        self._kept = KeptGraphs(self._sentinels, context.measuring.ops.sites_of)
+
+    def enter_inner(self, module: nn.Module) -> bool:
+        """Note a call inside a watched module, if that is all it is.
+
+        Most calls are: this and `leave_inner` touch nothing but this thread's own lists.
+        """
+        calls = self._calls
+        if not calls.roots or module is calls.stack[0][0]:
+            return False
+        calls.stack.append((module, _number(), False))
+        return True
+
+    def leave_inner(self, module: nn.Module, output: object) -> bool:
+        """Likewise when the call ends: a module that is known, runs as ever, and is quickly measured."""
+        calls, context = self._calls, self._context
+        if not calls.stack or module not in self._used or context.quiet.on or context.cuts.open:
+            return False
+        entered, begin, outermost = calls.stack[-1]
+        if outermost or entered is not module:
+            return False
+        path, measuring = self._paths.get(module), context.measuring
+        if path and measuring.on and not module._modules and not measuring.ordinary_module_ran(path, output):
+            return False
+        calls.stack.pop()
+        if path:
+            context.intervals.add(_thread(), begin, _number(), path)
+        return True
 
     def enter(self, module: nn.Module) -> None:
         """A module's forward begins."""
@@ -171,6 +207,8 @@ class Forwards:
     # --- inside ---------------------------------------------------------------------------------
 
     def _ran(self, module: nn.Module, begin: int) -> None:
+        if self._context.cuts.open:
+            self._context.cuts.ran(module)
         path = self._paths.get(module)
         if path is None:
             path = self._stray(module)
@@ -178,6 +216,8 @@ class Forwards:
             self._context.intervals.add(threading.get_ident(), begin, underscored.sequence_number(), path)
         if module not in self._used and torch.is_grad_enabled():
             self._use(module)
+        if self._context.quiet.on:
+            self._context.quiet.ran(module)
 
     def _measure(self, module: nn.Module, output: object) -> None:
         """Take numbers of what the module returned, if torch computed it as one: a leaf, or the whole."""
@@ -232,6 +272,8 @@ class Forwards:
         nodes = [] if underscored.inside_functorch() else _graph_nodes(output)
         path = context.table.module_path[module]
         name = path or context.table.roots[0].name
+        if nodes:
+            self._modes.look(module, name)
         order = context.journal.note(
             Forward,
             site,
@@ -285,6 +327,21 @@ class Forwards:
             self._bytes[name] = (times + 1, held)
         return held
 
+    def step_over(self) -> None:
+        """A step is over: tell of graphs that outlive theirs."""
+        journal = self._context.journal
+        for kept in self._kept.step_over(journal.step):
+            journal.note(
+                GraphsKept,
+                kept.site,
+                module=kept.module,
+                graphs=kept.steps,
+                oldest=kept.oldest,
+                held=kept.held,
+                name=kept.name,
+                kept_at=kept.kept_at,
+            )
+
     def dismiss(self) -> None:
         """Leave no hook on graphs that are still alive."""
         for sentinel in list(self._sentinels):
@@ -294,6 +351,8 @@ class Forwards:
         """Hold no module, not even weakly."""
         for held in (self._ignored, self._used, self._told, self._subtrees):
             held.clear()
+        self._modes.release()
+        self._context.quiet.release()
 
 
 def _graph_nodes(output: object) -> list[Any]:

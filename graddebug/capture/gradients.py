@@ -18,7 +18,7 @@ import torch
 from graddebug.capture.edits import Edited, edit_of
 from graddebug.capture.parameters import ParameterTable
 from graddebug.capture.readback import Numbers, Readback
-from graddebug.capture.samples import FloatArray, Sample, is_plain
+from graddebug.capture.samples import FloatArray, Sample, is_plain, largest_element
 
 
 class _Absent:
@@ -88,16 +88,35 @@ class Settled:
 
 
 class Measure:
-    """Norms and samples of some gradients as they were when it was made."""
+    """Norms of some gradients as they were when it was made, and a sample of them if one was ``sampled``."""
 
     __slots__ = ("_probe", "dtypes", "members", "norms", "sample")
 
-    def __init__(self, members: Sequence[int], grads: Sequence[torch.Tensor], readback: Readback) -> None:
+    def __init__(
+        self,
+        members: Sequence[int],
+        grads: Sequence[torch.Tensor],
+        readback: Readback,
+        *,
+        sampled: bool = False,
+    ) -> None:
         self.members = list(members)
         self.dtypes = [grad.dtype for grad in grads]
-        self.sample = Sample(grads)
-        self.norms: Numbers = readback.norms(grads, self.sample)
-        self._probe: tuple[int, int] | None = None
+        self.norms: Numbers = readback.norms(grads)
+        self.sample = Sample(grads) if sampled else None
+        self._probe = -1, -1
+
+    def mark(self, grads: Sequence[torch.Tensor], known: dict[int, int]) -> None:
+        """Choose a gradient and an element of it that is not zero, for `looks_zeroed`.
+
+        ``known`` are elements that were not zero in the backwards before, by parameter.
+        """
+        for place in np.flatnonzero(self.norms.values > 0)[:1]:  # of those on a device nothing is known yet
+            grad, member = grads[place], self.members[place]
+            if is_plain(grad):
+                if not _is_still_marked(grad, known.get(member, -1)):
+                    known[member] = largest_element(grad)
+                self._probe = member, known[member]
 
     def looks_zeroed(self, grad_of: Callable[[int], torch.Tensor | None]) -> bool:
         """Whether an element that was not zero is zero now, although no counter moved.
@@ -105,32 +124,22 @@ class Measure:
         One element of one gradient is read: a program that clears with ``grad.data.zero_()`` does so
         to all of a model's. A read of a device would wait for it, so there is none.
         """
-        if self._probe is None:
-            self._probe = self._choose_probe()
         member, element = self._probe
         grad = grad_of(member) if element >= 0 else None
         return grad is not None and is_plain(grad) and grad.is_cpu and not grad.reshape(-1)[element].item()
 
-    def _choose_probe(self) -> tuple[int, int]:
-        """A gradient and an element of it that is not zero; (-1, -1) when there is none to be had."""
-        for place in np.flatnonzero(self.norms.values > 0)[:1]:
-            element = self.largest(int(place))
-            if element >= 0:
-                return self.members[place], element
-        return -1, -1
+    def element_of(self, member: int) -> int:
+        """The element of a gradient that was marked; -1 if none of it was."""
+        return self._probe[1] if self._probe[0] == member else -1
 
     def elements(self, place: int) -> FloatArray:
-        """One gradient's sample."""
-        span, _ = self.sample.layout.span_of(place)
-        return self.sample.numbers[span]
+        """One gradient's sample, if one was taken."""
+        assert self.sample is not None
+        return self.sample.numbers[self.sample.layout.span_of(place)]
 
-    def largest(self, place: int) -> int:
-        """The element of one gradient's sample that is farthest from zero; -1 if all are zero."""
-        if not self.norms.values[place] > 0:
-            return -1
-        span, stride = self.sample.layout.span_of(place)
-        element = int(np.abs(self.sample.numbers[span]).argmax())
-        return element * stride if self.sample.numbers[span][element] != 0 else -1
+
+def _is_still_marked(grad: torch.Tensor, element: int) -> bool:
+    return 0 <= element < grad.numel() and grad.is_contiguous() and bool(grad.view(-1)[element].item())
 
 
 class Comparison:
@@ -187,6 +196,8 @@ class GradientState:
         self._written: dict[int, tuple[Measure, int]] = {}
         #: Gradients that hold something no step has consumed.
         self._pending: set[int] = set()
+        #: Elements of gradients that were not zero when last looked at, by parameter.
+        self._elements: dict[int, int] = {}
         #: The loss scale that a gradient carries, of those that a scaled backward wrote and nobody unscaled.
         self.scaled: dict[int, Numbers] = {}
         #: Parameters that a backward has ever written.
@@ -209,7 +220,7 @@ class GradientState:
             if parameter is None:
                 self._bury(i)
                 continue
-            grad = _grad_of(parameter)
+            grad = parameter.grad if parameter.is_leaf else None  # as `_grad_of`: this is the inmost loop
             # A dead reference answers None, too: no gradient is only what was seen as none.
             if grad is None:
                 if refs[i] is _ABSENT:
@@ -301,7 +312,8 @@ class GradientState:
         """Those of the gradients that carry a scale, as they were when last seen."""
         if not self.scaled:
             return {}
-        return {i: known for i in indices if i in self.scaled and (known := self._written.get(i)) is not None}
+        known = ((i, self._written.get(i)) for i in indices if i in self.scaled)
+        return {i: one for i, one in known if one is not None and one[0].sample is not None}
 
     def _weigh(self, changes: Changes, written: dict[int, tuple[Measure, int]]) -> None:
         doubtful = changes.assigned + changes.in_place + changes.silent
@@ -311,9 +323,9 @@ class GradientState:
         written |= self._scaled_and_known(changes.silent)
         written = {i: known for i, known in written.items() if self.grad(i) is not None}
         if not written:
-            changes.norms = self._readback.norms([self._grad_now(i) for i in doubtful])
+            changes.norms = self._readback.norms(self.grads(doubtful))
             return
-        now = self._measure(doubtful)
+        now = self._measure(doubtful, sampled=True)
         changes.norms, changes.scaled = now.norms, self._compare(written, now)
 
     def _compare(self, before: dict[int, tuple[Measure, int]], now: Measure) -> Comparison:
@@ -348,9 +360,15 @@ class GradientState:
 
     # --- what we are told ---------------------------------------------------------------------
 
-    def wrote(self, indices: Sequence[int]) -> Measure:
-        """These were written by a backward: pending until a step consumes them. Their measure."""
-        measure = self._measure(indices)
+    def wrote(self, indices: Sequence[int], *, scaled: bool = False) -> Measure:
+        """These were written by a backward: pending until a step consumes them. Their measure.
+
+        ``scaled``: by a loss scale. What is done to such gradients before they are unscaled is compared.
+        """
+        grads = self.grads(indices)
+        sampled = scaled or not self.scaled.keys().isdisjoint(indices)
+        measure = Measure(indices, grads, self._readback, sampled=sampled)
+        measure.mark(grads, self._elements)
         for place, i in enumerate(indices):
             self._consumed.pop(i, None)
             self._written[i] = (measure, place)
@@ -368,8 +386,8 @@ class GradientState:
             self.scaled.pop(i, None)
         self.rescaled(indices)
 
-    def _measure(self, indices: Sequence[int]) -> Measure:
-        return Measure(indices, [self._grad_now(i) for i in indices], self._readback)
+    def _measure(self, indices: Sequence[int], *, sampled: bool = False) -> Measure:
+        return Measure(indices, self.grads(indices), self._readback, sampled=sampled)
 
     def consumed(self, measure: Measure) -> None:
         """A step applied these gradients."""
@@ -404,7 +422,7 @@ class GradientState:
         consumed = [i for i in indices if i in self._consumed]
         if consumed:
             self.consumed(self._measure(consumed))
-        return self._compare(written, self._measure(list(written))) if written else None
+        return self._compare(written, self._measure(list(written), sampled=True)) if written else None
 
     def measure(self, indices: Sequence[int]) -> Measure:
         """The gradients as they are now, reusing what was measured when they were written."""
@@ -426,6 +444,10 @@ class GradientState:
         parameter = self._table.refs[index]()
         return None if parameter is None else _grad_of(parameter)
 
+    def grads(self, indices: Iterable[int]) -> list[torch.Tensor]:
+        """The gradients of parameters that have one."""
+        return [self._grad_now(i) for i in indices]
+
     def _grad_now(self, index: int) -> torch.Tensor:
         grad = self.grad(index)
         assert grad is not None
@@ -443,4 +465,7 @@ def _grad_of(parameter: torch.Tensor) -> torch.Tensor | None:
 
 def _version_of(grad: torch.Tensor) -> int:
     """How often it was changed in place; a tensor made under inference mode does not count."""
-    return -1 if grad.is_inference() else grad._version
+    try:
+        return grad._version
+    except RuntimeError:
+        return -1

@@ -98,7 +98,7 @@ class GraphCatalogue:
     """Hashes of the structures seen in a run; describes each new one once, within an allowance of time."""
 
     def __init__(
-        self, announce: Callable[[BackwardGraph], None], decline: Callable[[str, str], None]
+        self, announce: Callable[[BackwardGraph, Sequence[Any]], None], decline: Callable[[str, str], None]
     ) -> None:
         self._announce = announce
         self._decline = decline
@@ -134,7 +134,7 @@ class GraphCatalogue:
         graph = describe(seen, parameter_of, intervals, lines)
         self._known[key] = graph.hash
         self.described[graph.hash] = tuple((node.op, node.module) for node in graph.nodes)
-        self._announce(graph)
+        self._announce(graph, seen.nodes)
         self._spent += time.monotonic() - began
         return graph.hash
 

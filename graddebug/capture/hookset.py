@@ -41,6 +41,19 @@ class HookSet:
             if vars(one).get(name) is original:
                 self._set(one, name, replacement, original)
 
+    def shadow(self, owner: type[Any], name: str, make: Callable[[Any], Any]) -> None:
+        """Give a class an attribute of its own, ``make(inherited)``, until `restore`."""
+        if name in vars(owner) or not hasattr(owner, name):
+            return
+        replacement = staticmethod(make(getattr(owner, name)))
+
+        def undo() -> None:
+            if vars(owner).get(name) is replacement:
+                delattr(owner, name)
+
+        self._undo.append(undo)
+        setattr(owner, name, replacement)
+
     def _set(self, owner: Any, name: str, replacement: Any, original: Any) -> None:
         def undo() -> None:
             if vars(owner).get(name) is replacement:

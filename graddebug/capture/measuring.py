@@ -7,20 +7,23 @@ scaler skipped.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 
 from graddebug.capture import underscored
 from graddebug.capture.graph import Walk
+from graddebug.capture.half import HALF
 from graddebug.capture.nodes import NodeMeasure, Plan, plan_of
 from graddebug.capture.operands import IndexOf, is_readable
 from graddebug.capture.ops import Ops
 from graddebug.capture.outputs import ModuleOutputs
 from graddebug.capture.sites import Sites
 from graddebug.capture.unused import Unused
+from graddebug.records import Site
 
 NodesMode = Literal["auto", "always", "off"]
 
@@ -33,6 +36,8 @@ AFTER_TROUBLE, TROUBLED_AT_MOST = 3, 60
 
 #: What a call costs because the mode is there, and a node because a hook is, in seconds (2.13, CPU).
 _SECONDS_A_CALL, _SECONDS_A_HOOK = 5e-6, 1e-6
+
+_now = time.perf_counter
 
 #: Structures whose plan is remembered.
 _PLANS = 256
@@ -98,12 +103,40 @@ class Measuring:
 
     # --- forward ------------------------------------------------------------------------------------
 
+    def ordinary_op_ran(
+        self, function: Any, args: Any, kwargs: Any, result: Any, begin: int, end: int
+    ) -> bool:
+        """Take in a call if it is as most are; else False, and `op_ran` is to be told.
+
+        This costs a fifth. It reads one tensor that is nobody else's business, and this thread's own lists.
+        """
+        if not self.on or underscored.is_observed():
+            return not self.on
+        began = _now()
+        done = self.ops.ordinary_ran(function, result, begin, end)
+        self._spent += _now() - began + _SECONDS_A_CALL
+        return done
+
     def op_ran(self, *call: Any) -> None:
         """A call of torch has made nodes; as `graddebug.capture.lines.OpCall`."""
         if self.on:
             began = time.perf_counter()
             self.ops.ran(*call, wait=self.waits)
             self._spent += time.perf_counter() - began + _SECONDS_A_CALL
+
+    def ordinary_module_ran(self, module: str, output: Any) -> bool:
+        """Take in what a module returned if its last call returned that, in full precision; else False."""
+        began = _now()
+        if type(output) is not torch.Tensor:
+            return False
+        with underscored.unoverridden():
+            norm = self.ops.known_norm(output)
+            dtype = output.dtype
+        if norm is None or dtype in HALF or not math.isfinite(norm):
+            return False
+        self.outputs.finite(module, dtype, norm)
+        self._spent += _now() - began
+        return True
 
     def module_ran(self, module: str, output: torch.Tensor) -> None:
         """A module returned this tensor."""
@@ -113,6 +146,15 @@ class Measuring:
             self._spent += time.perf_counter() - began
 
     # --- backward -----------------------------------------------------------------------------------
+
+    def graph_runs(self, nodes: Sequence[Any], roots: int, site: Site | None) -> None:
+        """A backward is about to run through these nodes, from the first few of them on."""
+        if not self.on:
+            self.ops.terms.unseen()
+            return
+        began = time.perf_counter()
+        self.ops.terms.backward(nodes, roots, site)
+        self._spent += time.perf_counter() - began
 
     def backward(self, seen: Walk, key: int) -> NodeMeasure | None:
         """Hook the graph of a backward that is about to run; None if this step is not measured.

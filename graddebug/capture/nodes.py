@@ -24,7 +24,7 @@ from graddebug.capture import underscored
 from graddebug.capture.deferred import DeferredNorms
 from graddebug.capture.graph import ACCUMULATE_GRAD, Walk
 from graddebug.capture.half import HALF, HalfSamples
-from graddebug.capture.norms import norm_of
+from graddebug.capture.norms import norm_of, plain_norm
 from graddebug.capture.operands import (
     IndexOf,
     dtype_name,
@@ -164,8 +164,10 @@ class NodeMeasure:
         """The numbers of a graph of so many nodes, as `NODE_STATISTICS`; NaN that was sent on is inf."""
         values = np.full((count, len(NODE_STATISTICS)), np.nan, dtype=np.float32)
         with np.errstate(over="ignore"):
-            for place, norm_in, norm_out in self.norms:
-                values[place, :2] = norm_in, math.inf if math.isnan(norm_out) else norm_out
+            if self.norms:
+                places, came, went = np.array(self.norms).T
+                values[places.astype(np.intp), 0] = came
+                values[places.astype(np.intp), 1] = np.where(np.isnan(went), np.inf, went)
             for summary in self.half.summaries():
                 for place, *row in summary.rows:
                     values[place, 2:] = row
@@ -191,16 +193,21 @@ class NodeMeasure:
         norm_in = self._norm_in(place, coming_in) if place in self._plan.look_in else self._came_in.get(place)
         squares, bad = 0.0, None
         for target, tensor in zip(self._plan.targets[place], going_out, strict=False):
-            if not self._readable(tensor):
-                self._defer(place, target, tensor)
+            if tensor is None:
                 continue
-            norm = norm_of(tensor)
+            norm = plain_norm(tensor)
+            ordinary = norm >= 0
+            if not ordinary:
+                if not self._readable(tensor):
+                    self._defer(place, target, tensor)
+                    continue
+                norm = norm_of(tensor)
             squares += norm * norm
             self._came_in[target] = norm
-            if not math.isfinite(norm) and self._is_bad(place, norm, tensor):
+            if not norm < math.inf and self._is_bad(place, norm, tensor):
                 self._bad.add(target)
                 bad = tensor if bad is None else bad
-            if tensor.dtype in HALF:
+            if not ordinary and tensor.dtype in HALF:
                 self._sample(place, tensor, coming_in, norm)
         norm_in, norm_out = math.nan if norm_in is None else norm_in, math.sqrt(squares)
         self.norms.append((place, norm_in, norm_out))

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import torch
 
 from graddebug.capture import underscored
-from graddebug.capture.norms import norm_of
+from graddebug.capture.detached_terms import DetachedTerms
+from graddebug.capture.norms import norm_of, plain_norm
 from graddebug.capture.operands import (
     IndexOf,
     dtype_name,
@@ -29,6 +30,7 @@ from graddebug.capture.operands import (
     saved_operands,
 )
 from graddebug.capture.sites import Sites, of_function
+from graddebug.capture.underscored import unoverridden
 from graddebug.capture.unused import UnusedLosses
 from graddebug.records import Origin, Site
 
@@ -84,6 +86,25 @@ class Ops:
         #: Norms of what the last call returned, by identity and version.
         self._norms: dict[tuple[int, int], float] = {}
         self.unused = UnusedLosses(self.origins)
+        self.terms = DetachedTerms()
+
+    def ordinary_ran(self, function: Any, result: Any, begin: int, end: int) -> bool:
+        """Take in a call that returned one ordinary tensor of finite numbers; False if it did not."""
+        self._norms = {}
+        if getattr(function, "__name__", "") not in MOVES:
+            with unoverridden():
+                norm = plain_norm(result)
+                if not 0 <= norm < math.inf or result.numel() == 1:  # a loss, or a term of one
+                    return False
+                self._norms[id(result), result._version] = norm
+            self.unused.newest = None
+        self._add(_Op(begin, end, self._sites.here(4)))
+        return True
+
+    def _add(self, op: _Op) -> None:
+        self._ops.append(op)
+        if len(self._ops) > REMEMBERED:
+            self._forget_half()
 
     def ran(
         self,
@@ -98,9 +119,7 @@ class Ops:
     ) -> None:
         """A call has made the nodes ``begin <= number < end``."""
         op = _Op(begin, end, self._sites.here(3))
-        self._ops.append(op)
-        if len(self._ops) > REMEMBERED:
-            self._forget_half()
+        self._add(op)
         self._norms = {}
         name = getattr(function, "__name__", "")
         enough = len(self._bad) - self._kept_from[1] >= LOOKED_AT
@@ -110,6 +129,8 @@ class Ops:
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if not is_readable(tensor) or not (wait or on_host(tensor)) or (enough and tensor.numel() != 1):
                 continue
+            if tensor.numel() == 1:
+                self.terms.ran(name, args, tensor, op.site)
             norm = self._norms[id(tensor), tensor._version] = norm_of(tensor)
             if not math.isfinite(norm) and not elements_of(tensor).finite:
                 if not enough:
@@ -127,13 +148,17 @@ class Ops:
 
     def norm_of(self, tensor: torch.Tensor) -> float:
         """The norm of a tensor on the CPU: not taken again for what a module returns of its last call."""
+        known = self.known_norm(tensor)
+        return norm_of(tensor) if known is None else known
+
+    def known_norm(self, tensor: torch.Tensor) -> float | None:
+        """The norm of a tensor that the last call returned; None for any other."""
         node = tensor.grad_fn
-        if node is not None and self._ops and threading.get_ident() == self._thread:
+        if node is not None and self._norms and threading.get_ident() == self._thread:
             last = self._ops[-1]
             if last.begin <= underscored.node_sequence_number(node) < last.end:
-                known = self._norms.get((id(tensor), tensor._version))
-                return norm_of(tensor) if known is None else known
-        return norm_of(tensor)
+                return self._norms.get((id(tensor), tensor._version))
+        return None
 
     def module_ran(self, begin: int) -> None:
         """A module ran while we had stepped aside: its nodes belong to the line that called it."""
@@ -228,6 +253,7 @@ class Ops:
         """Drop the step before the last one; without trouble its inf was meant."""
         if not trouble:
             self._on_purpose.update(bad.op.site for bad in self._bad if not bad.nan)
+        self._norms = {}
         ops, bad = self._kept_from
         del self._ops[:ops], self._bad[:bad]
         self._kept_from = (len(self._ops), len(self._bad))

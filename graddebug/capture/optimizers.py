@@ -17,6 +17,7 @@ from graddebug.capture.context import Context
 from graddebug.capture.frames import CallMark
 from graddebug.capture.fused_steps import is_fused
 from graddebug.capture.gradients import Measure
+from graddebug.capture.optimizer_groups import groups_of, is_stock
 from graddebug.capture.optimizer_state import BadState, bad_state, may_overflow
 from graddebug.capture.parameters import parameters_of
 from graddebug.capture.readback import Numbers, known
@@ -88,6 +89,7 @@ class Optimizers:
         self._open: list[OpenStep] = []
         #: Set by Backwards: tells what the backward under way has written so far.
         self.report_written: Callable[[list[int] | None], None] = lambda _: None
+        context.quiet.owners_of = self.owners_of
         self._next_index = 0
         #: Changes whenever it is learned who owns what.
         self.ownings = 0
@@ -180,7 +182,10 @@ class Optimizers:
         entry.params = table.intern(members)
         self._own(entry)
         self._context.report_unregistered()
-        self._context.journal.note(OptimizerOwns, None, optimizer=entry.index, params=entry.params)
+        groups = groups_of(optimizer, self._context.table.index, entry.params)
+        self._context.journal.note(
+            OptimizerOwns, None, optimizer=entry.index, params=entry.params, groups=groups
+        )
 
     def _introduce(self, entry: Entry, optimizer: torch.optim.Optimizer) -> None:
         """Give it its index and announce it, once: in the order of first use, not of creation."""
@@ -193,7 +198,10 @@ class Optimizers:
         taken = {one.shown for one in self._entries.values()}
         entry.shown = free_name(entry.name or kind, taken)
         fused = bool(getattr(optimizer, "defaults", {}).get("fused", False))
-        self._announce(OptimizerInfo(index=entry.index, name=entry.shown, type=kind, fused=fused))
+        info = OptimizerInfo(
+            index=entry.index, name=entry.shown, type=kind, fused=fused, stock=is_stock(optimizer)
+        )
+        self._announce(info)
 
     def _index(self, entry: Entry, place: int, parameter: torch.Tensor) -> int:
         known = self._context.table.index(parameter)
@@ -328,9 +336,9 @@ class Optimizers:
         scale = self._kernel_scale(optimizer)
         if inside is not None and inside.optimizer_step is None:
             inside.optimizer_step, inside.gradients = stamp["order"], gradients
-        measure = StepMeasure(context.statistics, gradients, scale)
         frozen = [i for i in ready if not context.table.trainable[i]]
         idle = frozenset(i for i in ready if not state.is_fresh(i)) | frozenset(frozen)
+        measure = StepMeasure(context.statistics, gradients, scale, watch_moves=bool(idle and not closure))
         parent = context.steps[-1] if context.steps else None
         divides = underscored.fused_scaler_state(optimizer)[0] is not None
         self._open.append(
@@ -410,6 +418,7 @@ class Optimizers:
         context.weights.stepped(opened.entry.params)
         if is_fused(optimizer):
             context.fused.stepped(ready)
+        context.casts.stepped(ready, context.table.refs[ready[0]]() if ready else None)
         outcome = opened.measure.after()
         found = underscored.fused_scaler_state(optimizer)[1]
         skipped = context.readback.scalar(found) if isinstance(found, torch.Tensor) else None
@@ -441,6 +450,7 @@ class Optimizers:
         context.journal.add(make)
         if not context.steps:
             context.windows += 1
+            context.quiet.optimizer_stepped()
             context.journal.mark()
 
     def _bad_state(self, opened: OpenStep, spoiled: list[int]) -> BadState:

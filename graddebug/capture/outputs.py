@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -49,6 +50,12 @@ class ModuleOutputs:
             number=underscored.node_sequence_number(node) if node is not None else None,
         )
 
+    def finite(self, module: str, dtype: torch.dtype, norm: float) -> None:
+        """A module returned finite numbers in full precision."""
+        known = self._rows.get(module)
+        if known is None or norm > known.norm:
+            self._rows[module] = _Row(_name(dtype), norm, math.nan, math.nan, False, "", None)
+
     def largest(self, dtype: torch.dtype) -> tuple[str, float, str, int | None] | None:
         """The module whose finite output of this dtype was largest: value, op and number of its node."""
         name = str(dtype).removeprefix("torch.")
@@ -68,6 +75,11 @@ class ModuleOutputs:
             table = values.reshape(len(rows), len(MODULE_STATISTICS)).astype(np.float32)
         dtypes = tuple(row.dtype for row in rows.values())
         return ModuleTable(step=step, modules=tuple(rows), dtypes=dtypes, values=table)
+
+
+@cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _headroom(absmax: float, dtype: torch.dtype) -> float:

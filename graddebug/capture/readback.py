@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from graddebug.capture import underscored
-from graddebug.capture.samples import FloatArray, Sample, dense, is_plain
+from graddebug.capture.samples import FloatArray, dense, is_plain
 
 
 class Numbers:
@@ -37,36 +37,19 @@ class Readback:
     def __init__(self) -> None:
         self._waiting: list[tuple[torch.Tensor, Numbers, list[int]]] = []
 
-    def norms(self, tensors: Sequence[torch.Tensor], sample: Sample | None = None) -> Numbers:
-        """Ask for the L2 norm of each tensor as it is now; ``sample`` is theirs, if one was taken."""
-        if not tensors:
-            return Numbers(0)
-        if tensors[0].is_cpu:
-            return self._on_host(tensors, sample or Sample(tensors))
+    def norms(self, tensors: Sequence[torch.Tensor]) -> Numbers:
+        """Ask for the L2 norm of each tensor as it is now."""
         result = Numbers(len(tensors))
-        self._ask(tensors, range(len(tensors)), result)
+        kinds = [(tensor.device, tensor.dtype) for tensor in tensors]
+        with torch.no_grad():
+            for kind in dict.fromkeys(kinds):
+                members = [i for i, one in enumerate(kinds) if one == kind]
+                if kind[0].type == "cpu":
+                    result.values[members] = _norms_now([tensors[i] for i in members])
+                elif kind[0].type != "meta":
+                    norms = torch.stack(underscored.norms(_dense([tensors[i] for i in members])))
+                    self._waiting.append((norms, result, members))
         return result
-
-    def _on_host(self, tensors: Sequence[torch.Tensor], sample: Sample) -> Numbers:
-        result = Numbers(len(tensors))
-        result.values = sample.norms_of_small()
-        self._ask(tensors, sample.layout.large, result)
-        for place in np.flatnonzero(np.isinf(result.values)).tolist():
-            result.values[place] = _norm_without_overflow(tensors[place])
-        return result
-
-    def _ask(self, tensors: Sequence[torch.Tensor], places: Sequence[int], result: Numbers) -> None:
-        groups: dict[tuple[torch.device, torch.dtype], list[int]] = {}
-        for i in places:
-            if tensors[i].device.type != "meta":
-                groups.setdefault((tensors[i].device, tensors[i].dtype), []).append(i)
-        for (device, _), members in groups.items():
-            chosen = [tensors[i].detach() if is_plain(tensors[i]) else dense(tensors[i]) for i in members]
-            stacked = torch.stack(underscored.norms(chosen))
-            if device.type == "cpu":
-                result.values[members] = stacked.numpy()
-            else:
-                self._waiting.append((stacked, result, members))
 
     def scalar(self, tensor: torch.Tensor) -> Numbers:
         """Ask for the value of a tensor of one element, as the one entry of ``values``."""
@@ -101,6 +84,18 @@ class Readback:
             for _, result, members in items:
                 result.values[members] = numbers[start : start + len(members)]
                 start += len(members)
+
+
+def _dense(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [tensor if is_plain(tensor) else dense(tensor) for tensor in tensors]
+
+
+def _norms_now(tensors: list[torch.Tensor]) -> FloatArray:
+    values = torch.stack(underscored.norms(_dense(tensors))).numpy().astype(np.float64)
+    if not np.isfinite(values).all():
+        for place in np.flatnonzero(np.isinf(values)).tolist():
+            values[place] = _norm_without_overflow(tensors[place])
+    return values
 
 
 def _norm_without_overflow(tensor: torch.Tensor) -> float:

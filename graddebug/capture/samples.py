@@ -62,13 +62,10 @@ class Layout:
             result[self._places] = ufunc.reduceat(flat, self._starts, dtype=np.float64)
         return result
 
-    def span_of(self, tensor: int) -> tuple[slice, int]:
-        """Where in the buffer a tensor's sample lies, and how far apart its elements are in the tensor."""
-        at = int(np.flatnonzero(self._places == tensor)[0])
-        start, stride = int(self._starts[at]), 1
-        if tensor in self.large:
-            stride = self.strides[self.large.index(tensor)]
-        return slice(start, start + int(self.counts[tensor])), stride
+    def span_of(self, tensor: int) -> slice:
+        """Where in the buffer a tensor's sample lies."""
+        start = int(self._starts[int(np.flatnonzero(self._places == tensor)[0])])
+        return slice(start, start + int(self.counts[tensor]))
 
 
 @lru_cache(maxsize=256)
@@ -108,10 +105,15 @@ class Sample:
         """The samples one after another, float64."""
         return self._buffer.to(torch.float64).numpy()
 
-    def norms_of_small(self) -> FloatArray:
-        """L2 norm of each tensor that was read whole; of the others the sample's (not the tensor's)."""
-        with np.errstate(all="ignore"):
-            return np.sqrt(self.layout.sums(self.numbers * self.numbers))
+
+def largest_element(tensor: torch.Tensor) -> int:
+    """The element of a tensor's sample that is farthest from zero; -1 if all are zero. Reads it at once."""
+    flat = tensor.detach().reshape(-1)
+    stride = -(-flat.numel() // SAMPLE)
+    if stride > 1:
+        flat = flat[::stride]
+    element = int(flat.abs().argmax()) if stride else -1
+    return element * stride if element >= 0 and flat[element].item() else -1
 
 
 def is_plain(tensor: torch.Tensor) -> bool:

@@ -51,13 +51,18 @@ def kind_of_file(filename: str) -> str:
     return "inner" if os.path.realpath(filename).startswith(_STDLIB) else "user"
 
 
+def _kind_of_code(code: CodeType) -> str:
+    kind = kind_of_file(code.co_filename)
+    return "inner" if kind == "user" and code.co_name in _HANDLERS else kind
+
+
 def user_frame(depth: int = 1) -> tuple[FrameType | None, FrameType | None]:
     """The user's innermost frame, and the library's innermost frame if one lies between it and torch."""
     frame: FrameType | None = sys._getframe(depth)
     library = None
     while frame is not None:
-        kind = kind_of_file(frame.f_code.co_filename)
-        if kind == "user" and frame.f_code.co_name not in _HANDLERS:
+        kind = _kind_of_code(frame.f_code)
+        if kind == "user":
             return frame, library
         if kind == "library" and library is None:
             library = frame
@@ -65,24 +70,62 @@ def user_frame(depth: int = 1) -> tuple[FrameType | None, FrameType | None]:
     return None, library
 
 
+#: Pieces of code, and where in them: an instruction or a line of the user's, and of a library's.
+_Key = tuple[CodeType, int, CodeType | None, int]
+
+#: Pieces of code remembered.
+_REMEMBERED = 20_000
+
+
 class Sites:
     """Finds the current `Site`, and makes each only once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[CodeType, int, CodeType | None, int], Site] = {}
+        self._known: dict[_Key, Site] = {}
+        self._by_line: dict[_Key, Site] = {}
+        self._kinds: dict[CodeType, str] = {}
 
     def here(self, depth: int = 2) -> Site | None:
         """The site of the call under way, or None when no frame of the program is on this thread."""
-        frame, library = user_frame(depth)
+        frame, library = self._user_frame(sys._getframe(depth))
         if frame is None:
             if library is None:
                 return None
             frame, library = library, None
-        key = (frame.f_code, frame.f_lineno, library and library.f_code, library.f_lineno if library else 0)
+        # Instructions are quicker to tell apart than lines, which have to be looked up.
+        key = (frame.f_code, frame.f_lasti, library and library.f_code, library.f_lasti if library else 0)
         site = self._known.get(key)
         if site is None:
-            site = self._known[key] = _site(frame, library)
+            site = self._known[key] = self._of_line(frame, library)
         return site
+
+    def _of_line(self, frame: FrameType, library: FrameType | None) -> Site:
+        if len(self._kinds) > _REMEMBERED:  # a program that makes code in every step
+            self._kinds.clear()
+            self._known.clear()
+        key = (frame.f_code, frame.f_lineno, library and library.f_code, library.f_lineno if library else 0)
+        if key not in self._by_line:
+            self._by_line[key] = _site(frame, library)
+        return self._by_line[key]
+
+    def _user_frame(self, frame: FrameType | None) -> tuple[FrameType | None, FrameType | None]:
+        """What `user_frame` says, by what is known of each piece of code already."""
+        kinds, library = self._kinds, None
+        while frame is not None:
+            code = frame.f_code
+            kind = kinds.get(code)
+            if kind is None:
+                kind = kinds[code] = _kind_of_code(code)
+            if kind == "user":
+                return frame, library
+            if kind == "library" and library is None:
+                library = frame
+            frame = frame.f_back
+        return None, library
+
+    def places(self) -> set[tuple[str, int]]:
+        """File and line of every site so far."""
+        return {(site.file, site.line) for site in self._by_line.values()}
 
 
 def _site(frame: FrameType, library: FrameType | None) -> Site:

@@ -26,6 +26,7 @@ from torch.nn.modules import module as nn_module
 from torch.nn.utils import clip_grad
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.checkpoint import CheckpointFunction
 
 from graddebug.capture import underscored
 from graddebug.capture.backwards import BackwardCall, Ticket
@@ -111,6 +112,7 @@ def _install(listeners: _Listeners) -> None:
     hooks.keep(register_optimizer_step_post_hook(_after_step))
     for make, owner, name, *aliases in _WRAPPED:
         hooks.replace(owner, name, functools.partial(make, listeners), *aliases)
+    hooks.shadow(CheckpointFunction, "apply", functools.partial(_checkpoint, listeners))
     for make, base, method in _WRAPPED_WITH_SUBCLASSES:
         for kind in _family(base):
             hooks.replace(kind, method, functools.partial(make, listeners))
@@ -211,6 +213,29 @@ def _backward_end(
         error.add_note(str(finding))  # the program's own error is on its way: explain it, keep it
     if isinstance(error, RuntimeError) and CHANGED in str(error):
         capture.backward_raised(ticket, tuple(roots), error)
+
+
+def _checkpoint(listeners: _Listeners, original: Any) -> Any:
+    @functools.wraps(original)
+    def apply(*args: Any) -> Any:
+        captures = listeners.captures
+        if not captures or torch.compiler.is_compiling() or _can_hang_on(args):
+            return original(*args)
+        for capture in captures:
+            capture.cut_begin()
+        try:
+            return original(*args)
+        finally:
+            for capture in captures:
+                capture.cut_end()
+
+    return apply
+
+
+def _can_hang_on(inputs: tuple[Any, ...]) -> bool:
+    """Whether a checkpoint over these becomes part of a graph, or is not meant to."""
+    wanted = (isinstance(one, torch.Tensor) and one.requires_grad for one in inputs)
+    return not torch.is_grad_enabled() or any(wanted)
 
 
 def _optimizer_zero_grad(listeners: _Listeners, original: Any) -> Any:

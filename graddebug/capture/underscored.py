@@ -262,6 +262,12 @@ def _saved_numbers(kind: Any) -> tuple[str, ...]:
     return tuple(name for name in names if name.startswith("_saved_") and f"_raw{name}" not in names)
 
 
+def saved_dimension(node: Any) -> int:
+    """The dimension that a node's op ran over, negative from the end (2.13 hands out -1 as 2**64 - 1)."""
+    dimension = int(getattr(node, "_saved_dim", -1))
+    return dimension - 2**64 if dimension >= 2**63 else dimension
+
+
 def is_wrapped(tensor: torch.Tensor) -> bool:
     """Whether ``torch.func`` or a batched ``autograd.grad`` wraps the tensor: its values cannot be read."""
     functorch = torch._C._functorch

@@ -13,7 +13,7 @@ import torch
 
 from graddebug.capture.gradients import Measure
 from graddebug.capture.parameters import ParameterTable
-from graddebug.capture.samples import is_plain
+from graddebug.capture.samples import is_plain, largest_element
 
 #: A parameter that no optimizer owns is probed after its first writes, then after each power of two.
 _FIRST_PROBES = 8
@@ -80,10 +80,19 @@ class WeightState:
 
     def _mark(self, measure: Measure, place: int, members: tuple[int, ...]) -> None:
         index = measure.members[place]
-        element = measure.largest(place) if self._is_read_at_once(index) else -1
+        element = self._element(measure, place, index) if self._is_read_at_once(index) else -1
         value = self._value(index, element)
         if value is not None:
             self._probes[index] = _Probe(element, value, members)
+
+    def _element(self, measure: Measure, place: int, index: int) -> int:
+        """Where its gradient is not zero; -1 if nowhere."""
+        marked = measure.element_of(index)
+        if marked >= 0 or not measure.norms.values[place] > 0:
+            return marked
+        parameter = self._table.refs[index]()
+        grad = parameter.grad if parameter is not None else None
+        return largest_element(grad) if grad is not None and is_plain(grad) and grad.is_cpu else -1
 
     def _is_read_at_once(self, index: int) -> bool:
         parameter = self._table.refs[index]()

@@ -31,7 +31,7 @@ class Option:
     @property
     def takes_value(self) -> bool:
         """Whether the next word on the command line belongs to it."""
-        return "action" not in self.settings
+        return self.settings.get("action", "store") in ("store", "append")
 
 
 def option(*flags: str, **settings: Any) -> Option:
@@ -58,6 +58,25 @@ class Command:
 
 #: What ``--fail-on`` takes; ``never`` is None.
 FAIL_ON: tuple[str, ...] = ("error", "warning", "note", "never")
+
+
+#: What is known about findings in advance, for every command that judges.
+JUDGING: tuple[Option, ...] = (
+    option(
+        "--ignore",
+        metavar="CODE",
+        action="append",
+        default=[],
+        help="take findings of this rule as known; may be repeated",
+    ),
+    option(
+        "--option",
+        metavar="CODE.NAME=NUMBER",
+        action="append",
+        default=[],
+        help="set a threshold that `graddebug rules CODE` lists, as in GD204.windows=40; may be repeated",
+    ),
+)
 
 
 def least_severity(word: str) -> Severity | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graddebug.commands.command import Command, Exit, option
@@ -15,8 +15,6 @@ from graddebug.errors import UsageError
 if TYPE_CHECKING:
     from graddebug.diagnose.rule import Rule
 
-_LEAST_LIKENESS = 0.4
-
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table of all rules, or the page of the one that was named."""
@@ -24,6 +22,9 @@ def run(arguments: argparse.Namespace) -> int:
     from graddebug.report.terminal import emit, terminal_width
 
     rules = all_rules()
+    if arguments.markdown is not None:
+        write_pages(rules, Path(arguments.markdown))
+        return Exit.FINE
     text = (
         table(rules) if arguments.rule is None else page(find(rules, arguments.rule), width=terminal_width())
     )
@@ -31,22 +32,30 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.FINE
 
 
+def write_pages(rules: Mapping[str, type[Rule]], folder: Path) -> None:
+    """Write a page for each rule of graddebug's own, and take those of rules that are gone away."""
+    from graddebug.report.rule_page import all_pages, own_rules
+
+    pages = all_pages(own_rules(rules))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("GD[0-9]*.md"):
+            if old.name not in pages:
+                old.unlink()
+        for name, text in pages.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write the rules' pages into {folder}: {error.strerror}") from None
+
+
 def find(rules: Mapping[str, type[Rule]], name: str) -> type[Rule]:
     """The rule of a code or a slug, in any case; `UsageError` with the nearest ones."""
+    from graddebug.diagnose.naming import did_you_mean
+
     by_name = {key: rule for rule in rules.values() for key in (rule.code.lower(), rule.slug)}
     if name.lower() in by_name:
         return by_name[name.lower()]
-    close = [by_name[key] for key in nearest_names(name.lower(), by_name)]
-    nearest = " or ".join(dict.fromkeys(f"{rule.code} {rule.slug}" for rule in close))
-    hint = f"did you mean {nearest}?" if nearest else "graddebug rules lists all"
-    raise UsageError(f"no rule is called {name!r}: {hint}")
-
-
-def nearest_names(name: str, known: Iterable[str]) -> list[str]:
-    """The three names most like ``name``, the likest first; those with little in common left out."""
-    likeness = {key: difflib.SequenceMatcher(None, name, key).ratio() for key in known}
-    ranked = sorted(likeness, key=lambda key: (-likeness[key], key))
-    return [key for key in ranked[:3] if likeness[key] >= _LEAST_LIKENESS]
+    raise UsageError(f"no rule is called {name!r}: {did_you_mean(name, rules)}")
 
 
 def table(rules: Mapping[str, type[Rule]]) -> str:
@@ -60,6 +69,8 @@ def table(rules: Mapping[str, type[Rule]]) -> str:
 
 def page(rule: type[Rule], *, width: int) -> str:
     """Everything about one rule: why it matters, when it fires, an example and its fix."""
+    from graddebug.report.rule_page import addresses
+
     parts = [
         f"{rule.code} {rule.slug} ({rule.severity.word})\n{rule.title}",
         _paragraphs(rule.why, width=width),
@@ -67,6 +78,7 @@ def page(rule: type[Rule], *, width: int) -> str:
         _section("Options", _options(rule)),
         _section("Example", inspect.cleandoc(rule.example)),
         _section("Fix", _paragraphs(rule.fix, width=width - 2)),
+        _section("Page", addresses([rule.code]).get(rule.code, "")),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -76,7 +88,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _options(rule: type[Rule]) -> str:
-    return "\n".join(f"{name} = {getattr(rule, name)!r}" for name in rule.options)
+    return "\n".join(f"{name} = {getattr(rule, name)!r}\n    {text}" for name, text in rule.options.items())
 
 
 def _paragraphs(text: str, *, width: int) -> str:
@@ -91,6 +103,7 @@ COMMAND = Command(
     summary="list what graddebug can find, or explain one rule",
     options=(
         option("rule", nargs="?", metavar="CODE", help="a code or a name, as in GD101 or stale-gradient"),
+        option("--markdown", metavar="DIR", help=argparse.SUPPRESS),
     ),
     run=run,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from graddebug.commands.command import FAIL_ON, Command, Option, least_severity, option
+from graddebug.commands.command import FAIL_ON, JUDGING, Command, Option, least_severity, option
 from graddebug.errors import UsageError
 from graddebug.program import Program
 
@@ -27,6 +27,7 @@ OPTIONS = (
         help="when to measure every op of the forward and node of the backward, which names the line where a "
         "NaN was born: always, never, or within 5 %% of the time and around trouble (default: auto)",
     ),
+    *JUDGING,
     option("--quiet", action="store_true", help="leave out graddebug's own lines"),
 )
 
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         on_finding=arguments.on_finding,
         nodes=arguments.nodes,
         quiet=arguments.quiet,
+        ignore=tuple(arguments.ignore),
+        option=tuple(arguments.option),
     )
     outcome = launch(program_of(arguments.program), options)
     if outcome.interrupted:
@@ -83,7 +86,7 @@ COMMAND = Command(
     name="run",
     summary="run a training program and watch it",
     usage="graddebug run [-o DIR] [--fail-on SEVERITY] [--on-finding ACTION] [--nodes WHEN]\n"
-    "                     [--quiet] (FILE | -m NAME) [args ...]",
+    "                     [--ignore CODE] [--option CODE.NAME=NUMBER] [--quiet] (FILE | -m NAME) [args ...]",
     details="Everything from FILE or -m on belongs to the program. Its own exit code is passed on.",
     options=OPTIONS,
     run=run,

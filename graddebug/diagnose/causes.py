@@ -96,6 +96,14 @@ def replaced(ledger: Ledger) -> frozenset[int]:
     return frozenset(index for pair in pairs for index in pair)
 
 
+def cut_off(optimizer: OptimizerLife, ledger: Ledger, since: int) -> ParameterSet:
+    """Owned, trainable parameters not written since that tick, though they ran: in a checkpoint that cuts."""
+    if not ledger.cut:
+        return ()
+    silent = (c for c in ledger.cohorts.of(optimizer.owned) if c.life.trainable and c.life.touched <= since)
+    return tuple(sorted(p for c in silent for p in c.members if p in ledger.cut and ledger.cut[p][0] > since))
+
+
 def _orphans(optimizer: OptimizerLife, ledger: Ledger) -> list[int]:
     return sorted(
         index

@@ -94,3 +94,8 @@ class Cycle:
         if self._forward > stepped or all(cohort.life.first_write < 0 for cohort in cohorts):
             self._early.add(line_of(event.site))
         return line_of(event.site) in self._early
+
+
+def known(**numbers: float | None) -> dict[str, object]:
+    """Those of a claim's numbers that are known."""
+    return {name: value for name, value in numbers.items() if value is not None}

@@ -9,6 +9,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from graddebug.diagnose.acknowledge import (
+    ABOUT_ACKNOWLEDGING,
+    Acknowledged,
+    AcknowledgementsSettled,
+)
+from graddebug.diagnose.evidence import STATISTICS, Judgement, Sightings
 from graddebug.diagnose.measured import Measured, Stretches, Table
 from graddebug.diagnose.registry import all_rules
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
@@ -36,8 +42,9 @@ class Engine:
     """All rules that are not disabled, and what they have found so far.
 
     ``options`` maps a rule's code to its options, ``disabled`` holds codes or slugs; unknown ones raise
-    `UsageError`. The two sequences may grow while the engine lives. A rule that raises warns once and
-    is left out from then on: judging must not disturb what is judged.
+    `UsageError`. The two sequences may grow while the engine lives. What is ``acknowledged`` is found all the
+    same, and marked. A rule that raises warns once and is left out from then on: judging must not disturb
+    what is judged.
     """
 
     def __init__(
@@ -48,28 +55,60 @@ class Engine:
         options: Mapping[str, Mapping[str, object]] = _NO_OPTIONS,
         disabled: Collection[str] = (),
         rules: Iterable[type[Rule]] | None = None,
+        acknowledged: Acknowledged | None = None,
     ) -> None:
         self.ledger = Ledger(parameters, optimizers)
         self.not_observable: list[NotObservable] = []
+        self.acknowledged = Acknowledged() if acknowledged is None else acknowledged
         self._cases: dict[object, _Case] = {}
         self._rules = _chosen(all_rules().values() if rules is None else rules, options, disabled)
         self._hooks = self._listeners()
         self._stretches = Stretches()
+        self._sightings = Sightings()
+        self._judging = [type(rule) for rule in self._rules]
+        self._failed: dict[str, str] = {}
 
     @property
     def findings(self) -> list[Finding]:
         """Everything found so far with its count, in order of first appearance."""
-        return [case.finding(self.ledger) for case in self._cases.values()]
+        return [self._weighed(case) for case in self._cases.values()]
 
     def feed(self, event: Event) -> list[Finding]:
-        """Judge the next event; the findings it caused that were not known before."""
+        """Judge the next event; the findings it caused that were not known before.
+
+        One that was acknowledged, and has grown beyond what that acknowledges, is news once more.
+        """
         new: list[Finding] = []
+        self._sightings.look(event)
         if type(event) is RunEnd:
             self._judge(self._stretches.rest(), new)
         for fact in self.ledger.fold(event):
             self._ask(fact, new)
         self._ask(event, new)
+        if type(event) is RunEnd:
+            self._ask(self._settled(event), new)
         return new
+
+    def _settled(self, event: RunEnd) -> AcknowledgementsSettled:
+        """Only of a run that ended as meant, trained, and was seen whole can be said what is not in it."""
+        whole = event.reason == "finished" and not self.not_observable and self.ledger.backwards
+        codes = {rule.code for rule in self._rules} if whole else set()
+        return self.acknowledged.settled(
+            event,
+            self.findings,
+            judged=codes.difference(ABOUT_ACKNOWLEDGING),
+            parameters=self.ledger.parameters,
+        )
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        """What became of each rule so far: whether it found something, nothing, or could not tell."""
+        found = {rule.code for rule in (case.rule for case in self._cases.values())}
+        look = self._sightings.judgement
+        return [
+            look(rule, found=rule.code in found, failed=self._failed.get(rule.code, ""))
+            for rule in self._judging
+        ]
 
     @property
     def wants_statistics(self) -> bool:
@@ -88,9 +127,10 @@ class Engine:
 
     def _judge(self, stretches: list[Measured], new: list[Finding]) -> None:
         for stretch in stretches:
+            self._sightings.seen.add(STATISTICS)
             self._ask(stretch, new)
 
-    def _ask(self, about: Event | Fact | Measured, new: list[Finding]) -> None:
+    def _ask(self, about: Event | Fact | Measured | AcknowledgementsSettled, new: list[Finding]) -> None:
         """Ask all rules that listen; what they find for the first time goes to the end of ``new``."""
         ledger = self.ledger
         for hook in self._hooks.get(type(about), ()):
@@ -103,7 +143,8 @@ class Engine:
 
     def _listeners(self) -> dict[type, tuple[_Hook, ...]]:
         listeners: dict[type, tuple[_Hook, ...]] = {}
-        kinds: tuple[type[Event | Fact], ...] = (*EVENTS.values(), *_FACTS)
+        kinds: tuple[type[Event | Fact | AcknowledgementsSettled], ...]
+        kinds = (*EVENTS.values(), *_FACTS, AcknowledgementsSettled)
         for kind in kinds:
             hooks = (getattr(rule, f"on_{kind.kind}", None) for rule in self._rules)
             listeners[kind] = tuple(hook for hook in hooks if hook is not None)
@@ -120,6 +161,7 @@ class Engine:
         rule: Rule = hook.__self__  # type: ignore[attr-defined]
         self._rules = [known for known in self._rules if known is not rule]
         self._hooks = self._listeners()
+        self._failed[rule.code] = f"it raised {type(problem).__name__}"
         told = f"graddebug leaves out the rule {rule.code}: it raised {type(problem).__name__}: {problem}"
         warnings.warn(told, RuntimeWarning, stacklevel=2)
 
@@ -128,12 +170,20 @@ class Engine:
         new = []
         for claim in claims:
             key = _key(rule, claim)
-            if key in self._cases:
-                self._cases[key].again(claim)
-            else:
+            case = self._cases.get(key)
+            if case is None:
                 self._cases[key] = case = _Case(rule, claim, key)
-                new.append(case.finding(self.ledger))
+                new.append(self._weighed(case))
+            elif case.again(claim) and case.acknowledged:
+                finding = self._weighed(case)
+                if finding.acknowledged is None:
+                    new.append(finding)
         return new
+
+    def _weighed(self, case: _Case) -> Finding:
+        finding = self.acknowledged.marked(case.finding(self.ledger))
+        case.acknowledged = finding.acknowledged is not None
+        return finding
 
 
 class _Case:
@@ -146,16 +196,28 @@ class _Case:
         self._last_step = claim.step
         self._parameters = set(claim.parameters)
         self._severity = claim.severity or rule.severity
+        self.acknowledged = False
 
-    def again(self, claim: Claim) -> None:
-        """Count one more sighting: parameters join, the worst severity stays, with its words."""
+    def again(self, claim: Claim) -> bool:
+        """Count one more sighting: parameters join, the worst severity stays, with its words.
+
+        Returns whether the finding's parameters or lines may be others now.
+        """
         self._count += 1
         self._last_step = max(self._last_step, claim.step)
+        before = len(self._parameters)
         self._parameters.update(claim.parameters)
         severity = claim.severity or self._rule.severity
-        if severity > self._severity or (claim.latest and severity == self._severity):
+        speaks = severity > self._severity or (claim.latest and severity == self._severity)
+        if speaks:
             self._severity = severity
             self._claim = replace(claim, step=self._claim.step)
+        return speaks or len(self._parameters) > before
+
+    @property
+    def rule(self) -> Rule:
+        """Whose finding it is."""
+        return self._rule
 
     def finding(self, ledger: Ledger) -> Finding:
         """The finding as of now; its parameters are those of all sightings."""

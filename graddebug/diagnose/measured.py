@@ -63,11 +63,15 @@ class Measured:
         return self._totals[params]
 
     def total_update(self, params: ParameterSet) -> Floats:
-        """How far each step moved these parameters together, as a share of their norm: (steps,) float64."""
+        """How far each step moved these parameters together, as a share of their norm: (steps,) float64.
+
+        NaN where that was not measured.
+        """
         weights, ratios = self._chosen("weight_norm", params), self._chosen("update_ratio", params)
         with np.errstate(all="ignore"):
             moved = np.nansum((ratios * weights) ** 2, axis=1)
             share: Floats = np.sqrt(moved / np.nansum(weights**2, axis=1))
+        share[np.isnan(ratios).all(axis=1)] = np.nan
         return share
 
     def _chosen(self, statistic: str, params: ParameterSet) -> Floats:

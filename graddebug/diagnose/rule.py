@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar
 
+from graddebug.diagnose.evidence import Evidence
 from graddebug.errors import UsageError
 from graddebug.records import ParameterSet, Role, Severity, Site
 
@@ -48,7 +51,9 @@ class Rule:
     ``on_nonfinite_settled`` for the facts of `graddebug.ledger.facts`, and ``on_measured`` for stretches of
     steps with their statistics (`graddebug.diagnose.measured`), the last of them right before
     ``on_run_end``. Each returns claims, or None. State must not grow with the number of steps.
-    ``options`` names the attributes that a user may set.
+    ``options``, made by `thresholds`, names the attributes that a user may set. Their values on the class
+    are the defaults; one that is a whole number takes only those. ``needs`` is what must have been seen
+    before silence means that nothing is wrong.
     """
 
     code: ClassVar[str]
@@ -58,14 +63,39 @@ class Rule:
     why: ClassVar[str]
     fix: ClassVar[str]
     example: ClassVar[str]
-    options: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    needs: ClassVar[tuple[Evidence, ...]] = ()
 
     def __init__(self, **options: object) -> None:
         for name, value in options.items():
-            if name not in self.options:
-                known = ", ".join(self.options) or "none"
-                raise UsageError(f"{self.code} has no option {name!r}; its options are: {known}.")
-            setattr(self, name, value)
+            setattr(self, name, self.checked_option(name, value))
+
+    @classmethod
+    def checked_option(cls, name: str, value: object) -> object:
+        """A value for an option, of the type it has; `UsageError` for an unknown name, a value of no use."""
+        if name not in cls.options:
+            known = ", ".join(cls.options) or "none"
+            raise UsageError(f"{cls.code} has no option {name!r}; its options are: {known}.")
+        default = getattr(cls, name)
+        wanted = _wanted(default, value)
+        if wanted:
+            raise UsageError(f"{cls.code}'s option {name} is {wanted}, not {value!r} (default: {default!r}).")
+        return float(value) if type(default) is float else value  # type: ignore[arg-type]
+
+
+def thresholds(**what: str) -> Mapping[str, str]:
+    """A rule's ``options``: attributes that a user may set, each with what it counts or measures."""
+    return MappingProxyType(what)
+
+
+def _wanted(default: object, value: object) -> str:
+    """What an option with such a default takes, in words; empty if the value is of that kind."""
+    if type(default) is int:
+        return "" if type(value) is int and value >= 1 else "a whole number from 1 on"
+    if type(default) is float:
+        fits = type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator]
+        return "" if fits else "a number, not negative"
+    return ""
 
 
 def roles(**sites: Site | None) -> tuple[Role, ...]:

@@ -13,6 +13,7 @@ from graddebug.ledger.life import Contribution, Line, count_of, line_of, newest_
 from graddebug.ledger.scaling import Division, ScalerLife, is_scaled
 from graddebug.records import (
     Backward,
+    CheckpointCut,
     Clipped,
     Event,
     GradientsCleared,
@@ -52,6 +53,7 @@ class OptimizerLife:
         "called_at",
         "counts",
         "discards",
+        "groups",
         "index",
         "last",
         "last_discard",
@@ -65,6 +67,7 @@ class OptimizerLife:
     def __init__(self, index: int) -> None:
         self.index = index
         self.owned: ParameterSet = ()
+        self.groups: tuple[int, ...] = ()  # the group of each of ``owned``; empty where there is one
         self.steps = 0
         self.last: OptimizerStep | None = None
         self.last_tick = -1
@@ -125,6 +128,9 @@ class Ledger:
         self.lines_clearing_used: set[Line | None] = set()
         #: Parameters that a watched module held once and holds no longer, and the tick that was noticed.
         self.unregistered: dict[int, int] = {}
+        #: Trainable parameters that ran inside a checkpoint which no gradient comes back through: the newest
+        #: such event of each, with its tick.
+        self.cut: dict[int, tuple[int, CheckpointCut]] = {}
         #: Every loss scaler by its index.
         self.scalers: dict[int, ScalerLife] = {}
         self._open: dict[int, _OpenStep] = {}
@@ -139,6 +145,7 @@ class Ledger:
             TrainableChanged: self._trainable,
             WeightsMoved: self._moved,
             ParametersUnregistered: self._unregister,
+            CheckpointCut: self._cut,
             OptimizerStep: self._step,
             OptimizerStepEnd: self._step_end,
             ScalerSeen: self._scaler_seen,
@@ -303,7 +310,7 @@ class Ledger:
             cohort.life.owners -= {event.optimizer}
         for cohort in self.cohorts.of(event.params):
             cohort.life.owners |= {event.optimizer}
-        optimizer.owned = event.params
+        optimizer.owned, optimizer.groups = event.params, event.groups
         self.cohorts.generation += 1
         return _NOTHING
 
@@ -323,6 +330,10 @@ class Ledger:
 
     def _unregister(self, event: ParametersUnregistered) -> tuple[Fact, ...]:
         self.unregistered.update(dict.fromkeys(event.params, self.tick))
+        return _NOTHING
+
+    def _cut(self, event: CheckpointCut) -> tuple[Fact, ...]:
+        self.cut.update(dict.fromkeys(event.params, (self.tick, event)))
         return _NOTHING
 
     def _step(self, event: OptimizerStep) -> tuple[Fact, ...]:

@@ -114,8 +114,9 @@ class Life:
     again. ``edited``: assigned or edited by hand since it was cleared. ``zeroed``: cleared to zeros, not
     None. ``windows_ever`` counts the windows (stretches between steps of any optimizer) in which a backward
     wrote it, ``windows_since_clear`` those since it was last cleared; ``first_write`` is the first such
-    backward. ``moved_at``: the weights were changed outside of every step; ``updated_at``: likewise, apart
-    from those that an optimizer owns. ``clip`` is the newest clip of the gradient, at ``clipped_at``.
+    backward, ``last_write`` the newest. ``moved_at``: the weights were changed outside of every step;
+    ``updated_at``: likewise, apart from those that an optimizer owns. ``clip`` is the newest clip of the
+    gradient, at ``clipped_at``.
     """
 
     trainable: bool = True
@@ -131,6 +132,7 @@ class Life:
     windows_since_clear: int = 0
     last_window: int = -1
     first_write: int = -1
+    last_write: Contribution | None = None
     moved_at: int = -1
     updated_at: int = -1
     clipped_at: int = -1
@@ -156,6 +158,7 @@ class Life:
     def write(self, part: Contribution, *, window: int) -> None:
         """A backward accumulated into the gradient."""
         self.touched = part.at
+        self.last_write = part
         if self.first_write < 0:
             self.first_write = part.at
         self.tainted = part.nonfinite

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from graddebug.diagnose.evidence import Judgement
 from graddebug.records import Finding, NotObservable, Role
 
 VERSION = 1
@@ -17,16 +19,22 @@ def check_json(
     steps: int,
     findings: Sequence[Finding],
     not_observable: Iterable[NotObservable],
+    judgements: Iterable[Judgement] = (),
+    pages: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, object]:
     """The whole answer of a check as plain values; ``run`` describes the recording."""
     return {
         "version": VERSION,
         "run": dict(run),
         "steps": steps,
-        "findings": [finding_json(finding) for finding in findings],
+        "findings": [finding_json(finding) | {"page": pages.get(finding.rule)} for finding in findings],
         "not_observable": [
             {"what": unseen.what, "reason": unseen.reason, "step": unseen.step, "site": _where(unseen)}
             for unseen in not_observable
+        ],
+        "rules": [
+            {"rule": one.rule, "slug": one.slug, "outcome": one.outcome.value, "reason": one.reason or None}
+            for one in judgements
         ],
     }
 
@@ -47,6 +55,7 @@ def finding_json(finding: Finding) -> dict[str, object]:
         "sites": [_site(role) for role in finding.roles],
         "evidence": plain(finding.evidence),
         "acknowledged": finding.acknowledged,
+        "acknowledged_by": finding.acknowledged_by or None,
     }
 
 

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import TextIO
 
 _NARROWEST, _WIDEST = 40, 120
+#: Terminals that draw links, by what they say of themselves.
+_LINKING = frozenset({"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper"})
+_LINKING_IF_SET = ("VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION", "KITTY_WINDOW_ID")
 _CODES = {"red": "31", "yellow": "33", "blue": "34", "green": "32", "bold": "1", "dim": "2"}
 #: Our own signs, and what stands for them where an encoding lacks them.
 _PLAIN = str.maketrans(
@@ -21,6 +24,22 @@ def paint(text: str, *styles: str, colour: bool) -> str:
     if not colour or not styles:
         return text
     return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
+
+
+def hyperlink(text: str, address: str, *, on: bool) -> str:
+    """The text as a link that a terminal opens (OSC 8) when ``on`` and with an address, else unchanged."""
+    if not on or not address or not (address.isascii() and address.isprintable()):
+        return text
+    return f"\x1b]8;;{address}\x1b\\{text}\x1b]8;;\x1b\\"
+
+
+def wants_links(stream: TextIO | None, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the stream is a terminal that is known to draw links: others may print their addresses."""
+    environment = os.environ if environment is None else environment
+    known = environment.get("TERM_PROGRAM") in _LINKING or any(
+        environment.get(one) for one in _LINKING_IF_SET
+    )
+    return known and environment.get("TERM") != "dumb" and not environment.get("CI") and _is_terminal(stream)
 
 
 def wants_colour(stream: TextIO | None, environment: Mapping[str, str] | None = None) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from graddebug.records import Finding, Role, Severity
 from graddebug.report.excerpt import quoted
 from graddebug.report.place import place
-from graddebug.report.terminal import paint
+from graddebug.report.terminal import hyperlink, paint
 from graddebug.views.line import GLYPHS
 from graddebug.views.printable import fit, printable
 from graddebug.views.quote import quotes
@@ -18,13 +18,15 @@ _NAMES_SHOWN = 6
 _LABEL = 12
 
 
-def render_finding(finding: Finding, *, colour: bool, width: int) -> str:
+def render_finding(finding: Finding, *, colour: bool, width: int, page: str = "", link: str = "") -> str:
     """A finding in full: what, where with the quoted source, the proof in numbers, the fix.
 
+    ``page`` is the address of the rule's page, to be told; ``link`` the same, to lie behind the rule's code.
     ``width`` is in columns; ``colour`` says whether to use ANSI colours. The text never carries a
     control character out of the recording: those are shown escaped.
     """
-    lines = [_title(finding, colour=colour), *_wrapped(finding.message, width=width, indent="  "), ""]
+    title = _title(finding, colour=colour, link=link)
+    lines = [title, *_wrapped(finding.message, width=width, indent="  "), ""]
     lines += [_row(role.role, _where(role), width=width) for role in finding.roles]
     for quote in quotes(finding.roles, around=1):
         lines += [f"    {line}" for line in quoted(quote, colour=colour, width=width - 4)]
@@ -32,6 +34,8 @@ def render_finding(finding: Finding, *, colour: bool, width: int) -> str:
     for label, value in _facts(finding):
         lines.append(_row(label, value, width=width))
     lines.append(_row("fix", finding.fix, width=width, style="green", colour=colour))
+    if page:
+        lines.append(_row("page", page, width=width, colour=colour))
     return "\n".join(lines)
 
 
@@ -54,11 +58,12 @@ def render_headline(finding: Finding, *, colour: bool) -> str:
     return f"{_title(finding, colour=colour)}{where}  {paint(_often(finding), 'dim', colour=colour)}"
 
 
-def _title(finding: Finding, *, colour: bool) -> str:
+def _title(finding: Finding, *, colour: bool, link: str = "") -> str:
     severity = finding.severity
     word = paint(f"{GLYPHS[severity]} {severity.word}", _COLOURS[severity], "bold", colour=colour)
     name = paint(f"{printable(finding.rule)} {printable(finding.slug)}", "bold", colour=colour)
-    return f"{word}  {name}"
+    name = hyperlink(name, link, on=bool(link))
+    return f"{word}  {name}{' (acknowledged)' if finding.acknowledged is not None else ''}"
 
 
 def _where(role: Role) -> str:
@@ -77,7 +82,8 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("seen", _seen(finding)),
     ]
     if finding.acknowledged is not None:
-        facts.append(("known", finding.acknowledged))
+        where = f" ({finding.acknowledged_by})" if finding.acknowledged_by else ""
+        facts.append(("known", f"{finding.acknowledged}{where}"))
     return [(label, value) for label, value in facts if value]
 
 

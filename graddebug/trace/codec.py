@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from graddebug.graph import BackwardGraph, GraphNode, SavedTensor
 from graddebug.records import (
+    Acknowledgement,
     Finding,
     Operand,
     OptimizerInfo,
@@ -252,6 +253,7 @@ RUN = Codec(RunInfo)
 PARAMETER = Codec(ParameterInfo)
 OPTIMIZER = Codec(OptimizerInfo)
 FINDING = Codec(Finding)
+ACKNOWLEDGEMENT = Codec(Acknowledgement)
 _GRAPH = Codec(BackwardGraph)
 
 

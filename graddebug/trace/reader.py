@@ -15,6 +15,7 @@ from graddebug.errors import TraceError, UsageError
 from graddebug.graph import BackwardGraph
 from graddebug.records import (
     STATISTICS,
+    Acknowledgement,
     Event,
     Finding,
     ModuleTable,
@@ -122,6 +123,11 @@ class Recording:
     def findings(self) -> list[Finding]:
         """The latest state of each finding, in order of first appearance."""
         return list(self._tables.findings.values())
+
+    @property
+    def acknowledgements(self) -> list[Acknowledgement]:
+        """What the user has acknowledged, as far as the run knew of it."""
+        return list(self._tables.acknowledgements.values())
 
     @property
     def closed(self) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graddebug.records import Finding, OptimizerInfo, ParameterInfo
+from graddebug.records import Acknowledgement, Finding, OptimizerInfo, ParameterInfo
 from graddebug.trace import format as layout
-from graddebug.trace.codec import FINDING, OPTIMIZER, PARAMETER, Codec
+from graddebug.trace.codec import ACKNOWLEDGEMENT, FINDING, OPTIMIZER, PARAMETER, Codec
 from graddebug.trace.dropped import Dropped
 from graddebug.trace.format import Damaged
 from graddebug.trace.interning import Definitions
@@ -37,6 +38,7 @@ class Tables:
         self.optimizers: list[OptimizerInfo] = []
         self.definitions = Definitions()
         self.findings: dict[str, Finding] = {}
+        self.acknowledgements: dict[Acknowledgement, Acknowledgement] = {}
         self.dropped = Dropped()
         self.nodes = MeasuredReader(rank, layout.NODES)
         self.modules = MeasuredReader(rank, layout.MODULES)
@@ -46,6 +48,7 @@ class Tables:
             (Lines(folder / layout.OPTIMIZERS), self._add_optimizer),
             (Lines(rank / layout.INTERNED), self._define),
             (Lines(folder / layout.FINDINGS), self._add_finding),
+            (Lines(folder / layout.ACKNOWLEDGEMENTS), self._add_acknowledgement),
             (Lines(rank / layout.DROPPED), self.dropped.learn),
             (Lines(rank / layout.numbers_lines(layout.NODES)), self.nodes.learn),
             (Lines(rank / layout.numbers_lines(layout.MODULES)), self.modules.learn),
@@ -80,6 +83,10 @@ class Tables:
     def _add_finding(self, plain: dict[str, Any]) -> None:
         finding = FINDING.decode(plain)
         self.findings[finding.id] = finding
+
+    def _add_acknowledgement(self, plain: dict[str, Any]) -> None:
+        entry = ACKNOWLEDGEMENT.decode(plain)
+        self.acknowledgements[replace(entry, reached=False)] = entry  # it may be reached later
 
     def _end(self, plain: dict[str, Any]) -> None:
         try:

@@ -20,6 +20,7 @@ from graddebug.errors import UsageError
 from graddebug.graph import BackwardGraph
 from graddebug.records import (
     STATISTICS,
+    Acknowledgement,
     Event,
     Finding,
     ModuleTable,
@@ -32,7 +33,7 @@ from graddebug.records import (
 )
 from graddebug.trace import format as layout
 from graddebug.trace.appending import Appender, EventBlocks
-from graddebug.trace.codec import FINDING, OPTIMIZER, PARAMETER, RUN, encode_graph
+from graddebug.trace.codec import ACKNOWLEDGEMENT, FINDING, OPTIMIZER, PARAMETER, RUN, encode_graph
 from graddebug.trace.events import EventEncoder, Interning
 from graddebug.trace.interning import Interner
 from graddebug.trace.measured import MeasuredWriter
@@ -112,6 +113,7 @@ class TraceWriter:
         self._parameters = Appender(self.folder / layout.PARAMETERS)
         self._optimizers = Appender(self.folder / layout.OPTIMIZERS)
         self._findings_file = Appender(self.folder / layout.FINDINGS)
+        self._acknowledgements = Appender(self.folder / layout.ACKNOWLEDGEMENTS)
         self._interned = Appender(rank / layout.INTERNED)
         self._steps = Appender(rank / layout.STEPS)
         self._steps_crc = 0
@@ -187,6 +189,11 @@ class TraceWriter:
         self._written_findings[finding.id] = finding
         self._retention.around(finding.first_step, finding.last_step)
         self._measured.around(finding.last_step)
+
+    @_while_open
+    def acknowledgement(self, acknowledgement: Acknowledgement) -> None:
+        """Store what the user has acknowledged."""
+        self._acknowledgements.write(layout.checked_line(ACKNOWLEDGEMENT.encode(acknowledgement)))
 
     # --- commits ---
 
@@ -282,8 +289,15 @@ class TraceWriter:
             file.close()
 
     def _files(self) -> tuple[Appender | EventBlocks | MeasuredWriter, ...]:
-        definitions = (self._parameters, self._optimizers, self._findings_file, self._interned)
-        return (*definitions, self._steps, self._blocks, self._measured)
+        definitions = (self._parameters, self._optimizers, self._interned)
+        return (
+            *definitions,
+            self._findings_file,
+            self._acknowledgements,
+            self._steps,
+            self._blocks,
+            self._measured,
+        )
 
     def may_write(self) -> bool:
         """Whether calls store anything: not after `close` or a write error, nor in a forked child."""

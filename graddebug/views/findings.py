@@ -73,6 +73,28 @@ def finding_rows(findings: Iterable[Finding]) -> list[FindingRow]:
     return [finding_row(finding) for finding in ordered]
 
 
+def folded_rows(findings: Iterable[Finding], *, folded: bool) -> list[FindingRow | None]:
+    """Rows by weight, with None above the acknowledged ones, which are left out if ``folded``."""
+    rows = finding_rows(findings)
+    opened: list[FindingRow | None] = [row for row in rows if not row.acknowledged]
+    known = [] if folded else [row for row in rows if row.acknowledged]
+    return [*opened, *([None] if len(opened) < len(rows) else []), *known]
+
+
+def fold_cells(count: int, *, folded: bool) -> list[Line]:
+    """The line above ``count`` acknowledged findings, by `FINDING_COLUMNS`."""
+    return [(), (), (dim(f"{'▸' if folded else '▾'} {count} acknowledged"),), (), (), ()]
+
+
+def fold_lines(count: int, *, folded: bool) -> list[Line]:
+    """What the line above them says in full."""
+    what = several(count, "finding")
+    return [
+        (strong(f"{what} acknowledged"),),
+        (dim(f"Enter {'shows' if folded else 'folds'} what is known."),),
+    ]
+
+
 def finding_row(finding: Finding) -> FindingRow:
     """The row of one finding."""
     return FindingRow(
@@ -104,8 +126,13 @@ def finding_detail(finding: Finding, *, parameters: int = 12, beneath: str = "")
         parameters=tuple(map(printable, finding.parameters[:parameters])),
         more_parameters=max(0, len(finding.parameters) - parameters),
         when=_when(finding),
-        acknowledged=None if finding.acknowledged is None else printable(finding.acknowledged),
+        acknowledged=None if finding.acknowledged is None else printable(_why_known(finding)),
     )
+
+
+def _why_known(finding: Finding) -> str:
+    where = f" ({finding.acknowledged_by})" if finding.acknowledged_by else ""
+    return f"{finding.acknowledged}{where}"
 
 
 def step_range(finding: Finding) -> str:

@@ -15,6 +15,7 @@ from graddebug.records import (
     GradientsCleared,
     GradientsEdited,
     GraphReleased,
+    ModulesInEval,
     NotObservable,
     OptimizerInfo,
     OptimizerOwns,
@@ -23,6 +24,7 @@ from graddebug.records import (
     ParameterInfo,
     ParameterSet,
     ParametersUsed,
+    QuietForwards,
     RunEnd,
     Site,
     StepEnd,
@@ -240,6 +242,10 @@ class _Telling:
                 return "moved", Tone.DIM, line(f"{self._named(event.params)} changed outside of every step")
             case ParametersUsed():
                 return "first use", Tone.DIM, line(f"{self._named(event.params)} ran with gradients on")
+            case QuietForwards():
+                return "quiet", Tone.DIM, line(self._quiet(event))
+            case ModulesInEval():
+                return "eval mode", Tone.DIM, line(_in_eval(event))
             case GraphReleased():
                 return "released", Tone.WARNING, _released(event)
             case NotObservable():
@@ -333,6 +339,12 @@ class _Telling:
         state = "trainable" if event.requires_grad else "frozen"
         return f"{self._named(event.params)} {state} from here on"
 
+    def _quiet(self, event: QuietForwards) -> str:
+        return (
+            f"no gradient for {self._named(event.params)}, whose modules {_RAN.get(event.how, 'ran')} in "
+            f"{several(event.steps, 'step')}"
+        )
+
     def _optimizer(self, index: int) -> str:
         known = index < len(self.optimizers)
         return printable(self.optimizers[index].name) if known else f"optimizer {index}"
@@ -398,6 +410,19 @@ def _clipped(event: Clipped) -> Line:
     verb = "cut to" if cut else "under the limit of"
     told = f", norm {number(event.total_norm)} {verb} {number(event.max_norm)}"
     return line(words, Span(told, Tone.WARNING if cut else Tone.PLAIN))
+
+
+_RAN = {
+    "graph": "ran with gradients on",
+    "no_grad": "ran with gradients off",
+    "checkpoint": "ran inside of a reentrant checkpoint",
+}
+
+
+def _in_eval(event: ModulesInEval) -> str:
+    if not event.parts:
+        return printable(f"{event.module} trains in train mode from here on")
+    return printable(f"{', '.join(event.parts)} in eval mode, and trained so, from here on")
 
 
 def _released(event: GraphReleased) -> Line:

@@ -177,7 +177,8 @@ def with_nonfinite(statistic: str, values: np.ndarray, ask: Callable[[str], np.n
     if statistic == "update_ratio":
         return np.where(np.isnan(values) & (ask("grad_nonfinite") > 0), np.inf, values)
     if statistic == "weight_norm":
-        return np.where(np.isnan(values) & ~np.isnan(ask("changed_share")), np.inf, values)
+        measured = ~np.isnan(ask("changed_share")) | ~np.isnan(ask("grad_nonfinite"))
+        return np.where(np.isnan(values) & measured, np.inf, values)
     return values
 
 

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from graddebug.capture.edits import Edit, Edited, edit_of
-from graddebug.capture.readback import Numbers
 from graddebug.records import Clipped, GradientsEdited
 from tests.capture.observing import Seen, observe
 
@@ -81,17 +80,13 @@ def test_nan_hides_it() -> None:
 
 
 def scaled_cycle(change: Callable[[nn.Linear], object], *, scaled: bool = True) -> Seen:
-    """A backward whose gradients count as scaled, the change, and a step."""
+    """A backward whose gradients are scaled, the change, and a step."""
     torch.manual_seed(0)
     model = nn.Linear(40, 60)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=SCALE, enabled=scaled)
     with observe(model, optimizer) as seen:
-        (model(torch.randn(3, 40)).square().mean() * SCALE).backward()
-        assert seen.capture is not None
-        if scaled:
-            scale = Numbers(1)
-            scale.values[0] = SCALE
-            seen.capture._context.state.scaled |= {0: scale, 1: scale}
+        scaler.scale(model(torch.randn(3, 40)).square().mean()).backward()
         change(model)
         optimizer.step()
     return seen

@@ -153,7 +153,8 @@ def test_ever_new_structures_are_declined_in_time(monkeypatch: pytest.MonkeyPatc
     graphs = [event.graph for event in seen.of(Backward)]
     assert graphs[1:] == [None, None, None]
     told = [event.what for event in seen.of(NotObservable) if event.what != SAVED_TENSORS]
-    assert told == ["backward graph"]
+    assert told[0] == "backward graph"
+    assert told.count("backward graph") == 1
 
 
 def test_what_this_torch_does_not_show_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,5 +163,5 @@ def test_what_this_torch_does_not_show_is_said(monkeypatch: pytest.MonkeyPatch) 
     model = Net()
     with observe(model) as seen:
         model(torch.ones(2, 4)).sum().backward()
-    (event,) = seen.of(NotObservable)
-    assert event.what == SAVED_TENSORS
+    told = [event.what for event in seen.of(NotObservable)]
+    assert told.count(SAVED_TENSORS) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from graddebug.records import GradientsCleared, ParametersUnregistered
+from graddebug.records import GradientsCleared, OptimizerOwns, ParametersUnregistered
 from tests.capture.observing import observe
 
 
@@ -58,3 +58,21 @@ def test_a_parameter_that_its_own_forward_replaces_has_left() -> None:
             optimizer.step()
     left = {name for event in seen.of(ParametersUnregistered) for name in seen.names(event.params)}
     assert "codes" in left
+
+
+def test_groups_and_classes_are_told() -> None:
+    """In which group each parameter is, and whether the class is torch's own."""
+
+    class Own(torch.optim.SGD):
+        """A subclass, whose step may be another."""
+
+    one, other = nn.Linear(2, 2), nn.Linear(2, 1)
+    groups = [{"params": other.parameters(), "lr": 0.0}, {"params": one.parameters()}]
+    with observe(one=one, other=other) as seen:
+        for kind in (torch.optim.SGD, Own):
+            optimizer = kind(groups, lr=0.1)  # type: ignore[arg-type]
+            other(one(torch.randn(3, 2))).sum().backward()
+            optimizer.step()
+            groups = [{"params": [*one.parameters(), *other.parameters()]}]
+    assert [info.stock for info in seen.optimizers] == [True, False]
+    assert [event.groups for event in seen.of(OptimizerOwns)] == [(1, 1, 0, 0), ()]

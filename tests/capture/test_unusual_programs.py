@@ -153,4 +153,4 @@ def test_compressed_sparse_parameter() -> None:
             for _ in range(2):
                 optimizer.zero_grad()
                 torch.sparse.mm(weight, torch.ones(4, 2)).sum().backward()
-    assert unseen(run) == []
+    assert unseen(run) == ["how weights are updated"]

@@ -18,6 +18,10 @@ from graddebug.program import Program
         ("--fail-on error -m pkg.mod --quiet", "--fail-on error"),
         ("-o out -mpkg.mod", "-o out"),
         ("-o out -- --odd-name.py", "-o out"),
+        (
+            "--ignore GD101 --option GD204.windows=3 train.py --ignore x",
+            "--ignore GD101 --option GD204.windows=3",
+        ),
         ("--quiet", "--quiet"),
         ("", ""),
     ],

@@ -20,6 +20,7 @@ from graddebug.records import (
     GradientsCleared,
     GradientsEdited,
     GraphReleased,
+    ModulesInEval,
     OptimizerInfo,
     OptimizerOwns,
     OptimizerStep,
@@ -27,6 +28,7 @@ from graddebug.records import (
     ParameterInfo,
     ParameterSet,
     ParametersUsed,
+    QuietForwards,
     RunEnd,
     ScalerSeen,
     ScalerStep,
@@ -63,13 +65,18 @@ class Story:
     outside: Sequence[str] = ()
     origins: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dtypes: dict[str, str] = field(default_factory=dict)
+    stock: bool = False
     own: bool = True
 
     def __post_init__(self) -> None:
         owned = [name for params in self.optimizers.values() for name in params]
         self.names = list(dict.fromkeys((*owned, *self.outside)))
         self.table = [self._info(index, name) for index, name in enumerate(self.names)]
-        kinds = [OptimizerInfo(index=i, name=n, type="SGD") for i, n in enumerate(self.optimizers)]
+        kinds = [
+            OptimizerInfo(index=i, name=n, type="SGD", stock=self.stock)
+            for i, n in enumerate(self.optimizers)
+        ]
         self.engine = Engine(self.table, kinds)
         self.graded: set[int] = set()
         self.zero: set[int] = set()
@@ -85,7 +92,7 @@ class Story:
             index=index,
             name=name,
             shape=self.shapes.get(name, (4, index + 1)),
-            dtype="float32",
+            dtype=self.dtypes.get(name, "float32"),
             origin=self.origins.get(name, "module"),
             module=name.rpartition(".")[0],
         )
@@ -116,6 +123,19 @@ class Story:
     def used(self, params: Collection[str] | None = None) -> None:
         """Modules run with gradients for the first time."""
         self.tell(ParametersUsed, params=self.set(params))
+
+    def quiet(
+        self, params: Collection[str], *, how: str = "graph", in_front: Collection[str] = (), **fields: Any
+    ) -> None:
+        """Modules run whose parameters no backward writes."""
+        told = {"how": how, "in_front": self.set(in_front)} | fields
+        self.tell(QuietForwards, at=60, source="self.encoder(x)", params=self.set(params), **told)
+
+    def in_eval(self, *parts: str, params: Collection[str] | None = None, **fields: Any) -> None:
+        """Parts of the model are in eval mode from here on."""
+        inside = self.set(params) if parts else ()
+        told = {"module": "model", "layers": ("Dropout",), "params": inside} | fields
+        self.tell(ModulesInEval, parts=parts, **told)
 
     def backward(self, params: Collection[str] | None = None, *, at: int = 41, **fields: Any) -> int:
         """``loss.backward()`` writes parameters."""

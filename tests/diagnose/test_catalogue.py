@@ -11,6 +11,8 @@ from graddebug.diagnose.rule import Rule
 from graddebug.records import Severity
 
 CATALOGUE = {
+    "GD001": ("stale-acknowledgement", "note"),
+    "GD002": ("unreadable-acknowledgement", "note"),
     "GD101": ("stale-gradient", "error"),
     "GD102": ("discarded-gradient", "warning"),
     "GD103": ("cleared-before-step", "error"),
@@ -27,11 +29,23 @@ CATALOGUE = {
     "GD202": ("orphan-parameter", "error"),
     "GD203": ("unregistered-parameter", "warning"),
     "GD204": ("never-receives-gradient", "warning"),
+    "GD205": ("gradient-lost", "warning"),
+    "GD207": ("update-lost-to-precision", "error"),
+    "GD208": ("nothing-trainable", "error"),
+    "GD209": ("two-owners", "warning"),
+    "GD210": ("parameter-did-not-move", "error"),
     "GD301": ("loss-without-parameters", "error"),
+    "GD302": ("detached-term", "note"),
     "GD303": ("detached-step", "error"),
     "GD304": ("graph-without-backward", "warning"),
+    "GD305": ("graph-kept-alive", "warning"),
+    "GD306": ("graph-grows", "warning"),
     "GD308": ("gradient-holds-graph", "warning"),
     "GD309": ("stepped-before-backward", "error"),
+    "GD310": ("checkpoint-cuts-gradient", "error"),
+    "GD311": ("trained-under-no-grad", "warning"),
+    "GD312": ("double-softmax", "warning"),
+    "GD313": ("stale-autocast-cache", "error"),
     "GD401": ("clip-before-unscale", "error"),
     "GD402": ("backward-not-scaled", "error"),
     "GD403": ("scaler-bypassed", "error"),
@@ -61,6 +75,7 @@ CATALOGUE = {
     "GD510": ("zero-gradient", "warning"),
     "GD511": ("update-ratio", "note"),
     "GD512": ("nonfinite-loss-healthy-gradient", "note"),
+    "GD801": ("left-in-eval", "warning"),
 }
 
 
@@ -83,9 +98,10 @@ def test_every_rule_explains_itself(rule: type[Rule]) -> None:
 
 
 @pytest.mark.parametrize("rule", all_rules().values(), ids=lambda rule: rule.code)
-def test_every_option_has_a_default(rule: type[Rule]) -> None:
-    """Options are attributes of the class."""
-    assert all(hasattr(rule, option) for option in rule.options)
+def test_every_option_has_a_default_and_says_what_it_is(rule: type[Rule]) -> None:
+    """Options are attributes of the class, and numbers."""
+    assert all(type(getattr(rule, option)) in (int, float) for option in rule.options)
+    assert all(text and not text.endswith(".") for text in rule.options.values())
 
 
 def test_rules_are_sorted_by_code() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Never
 import pytest
 
 from graddebug.diagnose.engine import Engine
-from graddebug.diagnose.rule import PARAMETERS, Claim, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Rule, thresholds
 from graddebug.errors import UsageError
 from graddebug.ledger import Ledger
 from graddebug.records import (
@@ -29,11 +29,13 @@ class EachBackward(Rule):
     """Claims something of each backward."""
 
     code, slug, title, severity = "XX001", "each-backward", "Each backward", Severity.NOTE
-    options = ("line",)
-    line: int | None = None
+    options = thresholds(
+        line="where it is",
+    )
+    line = 1
 
     def on_backward(self, event: Backward, ledger: Ledger) -> list[Claim]:
-        roles = (Role("backward", Site("a.py", self.line or event.order, "f")),)
+        roles = (Role("backward", Site("a.py", self.line if self.line > 1 else event.order, "f")),)
         return [
             Claim(
                 step=event.step,
@@ -155,6 +157,13 @@ def test_unknown_options_are_said() -> None:
     """With those that there are."""
     with pytest.raises(UsageError, match="XX001 has no option 'lines'; its options are: line"):
         engine(EachBackward, options={"XX001": {"lines": 3}})
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, "3", True, None])
+def test_a_threshold_of_no_use_is_said(value: object) -> None:
+    """With what it takes, and its default."""
+    with pytest.raises(UsageError, match=r"XX001's option line is a whole number from 1 on, not .* 1\)"):
+        engine(EachBackward, options={"XX001": {"line": value}})
 
 
 def test_what_was_not_observable_is_kept() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from graddebug.diagnose.evidence import Judgement, Outcome
 from graddebug.report.json import check_json, dumps, plain
 from tests.report.stories import EVAL, STALE, UNSEEN, finding
 
@@ -20,6 +21,11 @@ def test_the_whole_document() -> None:
         steps=400,
         findings=[STALE, EVAL],
         not_observable=[UNSEEN],
+        judgements=[
+            Judgement("GD101", "stale-gradient", Outcome.FOUND),
+            Judgement("GD402", "backward-not-scaled", Outcome.NOT_APPLICABLE, "no loss scaler was in use"),
+        ],
+        pages={"GD101": "https://rules.example/GD101.md"},
     )
     assert dumps(document) + "\n" == GOLDEN.read_text("utf-8")
 

@@ -3,6 +3,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from graddebug.errors import UsageError
 from graddebug.graph import BackwardGraph
-from graddebug.records import ParameterInfo, RunEnd
+from graddebug.records import Acknowledgement, ParameterInfo, RunEnd
 from graddebug.trace import Recording, TraceWriter
-from tests.trace.small_run import INFO, SmallRun, finding, record_of, table_of
+from tests.trace.small_run import BACKWARD, INFO, SmallRun, finding, record_of, table_of
 
 
 def test_folder_with_files_is_refused(tmp_path: Path) -> None:
@@ -176,3 +177,20 @@ def test_full_disk_is_one_error(small_run: Callable[..., SmallRun]) -> None:
     assert 3 <= len(recording) < 50
     assert [event.step for event in recording.events()][-1] == recording.last_step
     assert (recording.closed, recording.findings) == (None, [])
+
+
+def test_acknowledgements_are_kept(small_run: Callable[..., SmallRun]) -> None:
+    """What the user knows comes back, and cannot be lost with the end of the run."""
+    run = small_run()
+    known = Acknowledgement(rules=("GD101",), parameters=("fc.*",), reason="on purpose", written="watch()")
+    run.writer.acknowledgement(known)
+    assert Recording.open(run.folder).acknowledgements == [known]
+
+
+def test_an_acknowledgement_may_be_reached_later(small_run: Callable[..., SmallRun]) -> None:
+    """Its newer state takes the place of the older."""
+    run = small_run()
+    comment = Acknowledgement(rules=("GD101",), file="train.py", lines=(12, 12), site=BACKWARD, reached=False)
+    run.writer.acknowledgement(comment)
+    run.writer.acknowledgement(replace(comment, reached=True))
+    assert Recording.open(run.folder).acknowledgements == [replace(comment, reached=True)]

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from graddebug.trace import format as layout
+from graddebug.trace.codec import FINDING
 from graddebug.trace.reader import Recording
-from tests.views.recordings import recorded, write
+from tests.views.recordings import findings, recorded, write
 
 SIZES = [(80, 24), (200, 60)]
 
@@ -376,3 +379,23 @@ async def test_damage_met_while_looking_is_told_at_the_top(tmp_path: Path) -> No
     async with running(Recording.open(folder), (110, 32)) as pilot:
         text = await press(pilot)
     assert "▲ the events of step 5 are damaged" in text
+
+
+async def test_acknowledged_findings_fold(tmp_path: Path) -> None:
+    """They are a line at the bottom, which Enter opens and closes."""
+    folder = write(tmp_path / "run", steps=9, found=False)
+    known = replace(findings(8)[1], acknowledged="on purpose", acknowledged_by="watch()")
+    lines = [layout.checked_line(FINDING.encode(one)) for one in (known, findings(8)[2])]
+    (folder / "findings.jsonl").write_bytes(b"".join(lines))
+    async with running(Recording.open(folder)) as pilot:
+        folded = screen_text(pilot)
+        opened = await press(pilot, "down", "enter")
+        shown = await press(pilot, "down")
+        again = await press(pilot, "up", "enter", "p")
+    assert "▸ 1 acknowledged" in folded
+    assert "GD101" not in folded
+    assert "▾ 1 acknowledged" in opened
+    assert "Enter folds what is known." in opened
+    assert "GD101" in opened
+    assert "acknowledged: on purpose (watch())" in shown
+    assert "GD101" not in again

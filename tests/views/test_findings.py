@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from graddebug.views.finding_words import finding_lines
-from graddebug.views.findings import finding_detail, finding_rows, findings_at, tally
+from graddebug.views.findings import finding_detail, finding_rows, findings_at, folded_rows, tally
 from graddebug.views.line import plain
 from tests.views.recordings import findings
 
@@ -42,3 +42,11 @@ def test_only_findings_that_span_a_step_belong_to_it() -> None:
     """A finding of step 4 is not shown in step 5."""
     assert [finding.rule for finding in findings_at(findings(9), 4)] == ["GD101", "GD204"]
     assert [finding.rule for finding in findings_at(findings(9), 5)] == ["GD101"]
+
+
+def test_acknowledged_findings_are_folded_away() -> None:
+    """A line says that there are some; without any there is no such line."""
+    some = [replace(findings(9)[1], acknowledged="on purpose"), *findings(9)[2:]]
+    assert [row and row.code for row in folded_rows(some, folded=True)] == ["GD109", None]
+    assert [row and row.code for row in folded_rows(some, folded=False)] == ["GD109", None, "GD101"]
+    assert None not in folded_rows(findings(9), folded=True)

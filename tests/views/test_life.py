@@ -1,8 +1,12 @@
 from pathlib import Path
 
+import pytest
+
+from graddebug.records import Event, ModulesInEval, QuietForwards, StepRecord
+from graddebug.trace import Recording, TraceWriter
 from graddebug.views.life import Life, life
 from graddebug.views.line import plain
-from tests.views.recordings import recorded
+from tests.views.recordings import INFO, PARAMETERS, recorded, statistics
 
 
 def _words(told: Life) -> dict[str, str]:
@@ -47,3 +51,30 @@ def test_findings_stand_at_the_lines_they_name(tmp_path: Path) -> None:
     marks = {row.word: [finding.code for finding in row.findings] for row in told.rows if row.findings}
     assert marks == {"backward": ["GD101"], "step": ["GD101", "GD204"]}
     assert [finding.code for finding in told.unplaced] == ["GD109"]
+
+
+@pytest.mark.parametrize(
+    ("event", "word", "words"),
+    [
+        (
+            QuietForwards(step=0, order=0, params=(0,), how="no_grad", steps=4),
+            "quiet",
+            f"no gradient for {PARAMETERS[0].name}, whose modules ran with gradients off in 4 steps",
+        ),
+        (
+            ModulesInEval(step=0, order=0, module="net", parts=("net.body",), layers=("Dropout",)),
+            "eval mode",
+            "net.body in eval mode, and trained so, from here on",
+        ),
+        (ModulesInEval(step=0, order=0, module="net"), "eval mode", "net trains in train mode from here on"),
+    ],
+)
+def test_what_stands_still_and_in_which_mode(tmp_path: Path, event: Event, word: str, words: str) -> None:
+    """Modules that run without a gradient, and parts in eval mode."""
+    writer = TraceWriter(tmp_path / "run", INFO)
+    for info in PARAMETERS:
+        writer.parameter(info)
+    writer.event(event)
+    writer.commit(StepRecord(step=0, time=0.0, duration=0.0), statistics(0))
+    writer.close()
+    assert _words(life(Recording.open(tmp_path / "run"), 0)) == {word: words}

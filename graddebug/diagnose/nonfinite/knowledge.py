@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from graddebug.diagnose.nonfinite import products, reductions, singular
 from graddebug.diagnose.nonfinite.entry import Entry, Explanation, could_overflow
-from graddebug.diagnose.nonfinite.facts import Facts, number, stem
+from graddebug.diagnose.nonfinite.facts import Facts, largest, number, stem
 from graddebug.records import Origin
 
 #: In order: of two entries that fit, the first one speaks.
@@ -52,7 +54,7 @@ def _by_numbers(facts: Facts) -> Explanation:
     """What operands, incoming gradient and dtype alone say."""
     origin = facts.origin
     seen = ", ".join(_seen(facts)) or "its operands are not known"
-    if not origin.nan and (could_overflow(facts) or facts.half):
+    if not origin.nan and (could_overflow(facts) or facts.half or _outgrew(facts)):
         return Explanation(
             cause="overflow",
             words=f"a result over {number(facts.limit)}, the largest number of {origin.dtype}: {seen}",
@@ -72,6 +74,17 @@ def _by_numbers(facts: Facts) -> Explanation:
         words=f"{what}: {seen}",
         fix="Keep the operands of this line away from where it has no value: clamp them, or add a small eps.",
     )
+
+
+def _outgrew(facts: Facts) -> bool:
+    """Whether a square, a power, or a product with the numbers it was given leaves the dtype's range."""
+    sizes = [largest(one) for one in facts.tensors]
+    if facts.origin.born == "backward" or not facts.operands_finite or not sizes or min(sizes) <= 0:
+        return False
+    numbers = [abs(one.minimum) for one in facts.telling if one.scalar and one.minimum]
+    biggest, room = math.log(max(sizes)), math.log(facts.limit)
+    times = sum(abs(math.log(one)) for one in numbers)
+    return max(2 * biggest, biggest * max(numbers, default=1.0), biggest + times) >= room
 
 
 def _smaller(facts: Facts) -> str:

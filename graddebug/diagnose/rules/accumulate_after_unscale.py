@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Consumed, Contribution, Division, Ledger, Portion
@@ -15,6 +16,7 @@ class AccumulateAfterUnscale(Rule):
     slug = "accumulate-after-unscale"
     title = "A scaled backward adds to gradients that were unscaled already"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "unscale_() divides what is in the gradients at that moment, and scaler.step() does not divide "
         "again. What a scaled backward adds afterwards stays multiplied by the scale and drowns the rest."

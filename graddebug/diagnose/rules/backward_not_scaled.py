@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Consumed, Contribution, Division, Ledger, Portion
@@ -15,6 +16,7 @@ class BackwardNotScaled(Rule):
     slug = "backward-not-scaled"
     title = "A scaler's step applies gradients of a loss that was not scaled"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "scaler.step() divides the gradients by the scale, 65,536 at first. If the loss did not go through "
         "scaler.scale() before its backward, the optimizer applies a 65,536th of the gradient. Adam hides "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -15,6 +16,7 @@ class BackwardUnderAutocast(Rule):
     slug = "backward-under-autocast"
     title = "A backward or a step runs inside the autocast region"
     severity = Severity.NOTE
+    needs = (BACKWARDS,)
     why = (
         "Backward runs each op in the precision that its forward had; autocast around it adds nothing, and "
         "changes what custom functions and gradient hooks compute. PyTorch advises against it. A step inside "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import cleared_before
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, that_clear, the_clear
 from graddebug.ledger import Consumed, Discard, Ledger
@@ -16,6 +17,7 @@ class ClearedBeforeStep(Rule):
     slug = "cleared-before-step"
     title = "Gradients are cleared between the backward and its step"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "A clear between backward and step leaves the step nothing to apply. With gradients set to None "
         "nothing is learnt; with gradients set to zero, momentum and weight decay still move the weights."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graddebug.diagnose.clips import Call, Cycle, acted, bounds, finds_new, limit, meant, unclipped
+from graddebug.diagnose.clips import Call, Cycle, acted, bounds, finds_new, known, limit, meant, unclipped
+from graddebug.diagnose.evidence import CLIPPING
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import number, quoted, sentence
 from graddebug.ledger import Consumed, Ledger, Line, line_of
@@ -42,6 +43,7 @@ class ClipAfterStep(Rule):
     slug = "clip-after-step"
     title = "Gradients are clipped after the step that applied them"
     severity = Severity.ERROR
+    needs = (CLIPPING,)
     why = (
         "A clip changes `.grad`, and `.grad` is read by the step. Called after it, the clip shrinks gradients "
         "that the next zero_grad() throws away: every step is as long as if there were no clip at all."
@@ -130,8 +132,10 @@ def _claim(late: _Late, ledger: Ledger) -> Claim:
         fix=f"Move {clip} in front of {stepped}, after the backward.",
         roles=roles(step=step.site, clip=event.site),
         parameters=tuple(sorted(late.call.params)),
-        evidence={"limit": event.clip_value if event.max_norm is None else event.max_norm}
-        | ({} if event.total_norm is None else {"total_norm": event.total_norm}),
+        evidence=known(
+            limit=event.clip_value if event.max_norm is None else event.max_norm,
+            total_norm=event.total_norm,
+        ),
         severity=Severity.WARNING if unharmed else None,
         anchor=("clip",),
     )

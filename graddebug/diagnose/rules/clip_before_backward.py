@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.clips import Call, Cycle, bounds, finds_new, limit, meant, unclipped
+from graddebug.diagnose.evidence import CLIPPING
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, quoted, sentence
 from graddebug.ledger import Consumed, Ledger, Line, Portion, line_of, newest_of
@@ -16,6 +17,7 @@ class ClipBeforeBackward(Rule):
     slug = "clip-before-backward"
     title = "Gradients are clipped before the backward that writes them"
     severity = Severity.ERROR
+    needs = (CLIPPING,)
     why = (
         "Before the backward `.grad` is None, zero or left over from the step before. A clip that runs there "
         "changes nothing that matters, and what the backward writes afterwards is applied in full length."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import SCALER
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number, quoted, sentence, times
 from graddebug.ledger import Consumed, Ledger, Line, line_of
 from graddebug.records import (
@@ -55,6 +56,7 @@ class ClipBeforeUnscale(Rule):
     slug = "clip-before-unscale"
     title = "Gradients are clipped while they still carry the loss scale"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "scaler.scale(loss).backward() leaves gradients that are 65,536 times too large, say. A clip sees "
         "those and shrinks them to its limit; the scaler then divides by 65,536, and the step applies next "
@@ -71,7 +73,9 @@ class ClipBeforeUnscale(Rule):
         "clip_grad_norm_(model.parameters(), 1.0)\n"
         "scaler.step(optimizer)\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in which one limit by hand changed gradients that still carry the scale",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:

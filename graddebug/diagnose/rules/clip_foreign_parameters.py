@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from graddebug.diagnose.causes import updated_by_hand
 from graddebug.diagnose.clips import acted, is_scaled
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import CLIPPING
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number, quoted, sentence
 from graddebug.ledger import Consumed, Ledger, Line, line_of
 from graddebug.records import Clipped, OptimizerStep, ParameterSet, Severity, StepEnd
@@ -41,6 +42,7 @@ class ClipForeignParameters(Rule):
     slug = "clip-foreign-parameters"
     title = "A clip counts gradients that the step does not use, and they dominate it"
     severity = Severity.WARNING
+    needs = (CLIPPING,)
     why = (
         "The total norm is over all parameters that the call is given. If most of it is that of parameters "
         "which are not trained by this step (a backbone in no optimizer, the other network of a GAN), the "
@@ -54,7 +56,10 @@ class ClipForeignParameters(Rule):
         "clip_grad_norm_(model.head.parameters(), 1.0)    # right\n"
         "head_optimizer.step()\n"
     )
-    options = ("windows", "share")
+    options = thresholds(
+        windows="windows in which they dominated",
+        share="their share of the total norm",
+    )
     windows = 3
     #: Of the squared norm.
     share = 0.5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.clips import is_scaled
+from graddebug.diagnose.clips import is_scaled, known
+from graddebug.diagnose.evidence import CLIPPING
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import literal, number, quoted, sentence
 from graddebug.ledger import Consumed, Ledger, Line, line_of
@@ -16,6 +17,7 @@ class ClipNegative(Rule):
     slug = "clip-negative"
     title = "A clip's limit is negative or zero"
     severity = Severity.ERROR
+    needs = (CLIPPING,)
     why = (
         "Every gradient is multiplied by max_norm / norm: a negative limit turns its sign, and the step "
         "climbs the loss; 0, which a configuration may mean as 'no clipping', makes it zero. "
@@ -83,8 +85,7 @@ def _judge(event: Clipped, fact: Consumed, ledger: Ledger) -> list[Claim]:
             fix=f"Give {clip} a positive limit; where {literal(bound)} is to mean 'off', leave out the call.",
             roles=roles(clip=event.site, step=fact.step.site),
             parameters=tuple(sorted(p for portion in hit for p in portion.members)),
-            evidence={"limit": bound}
-            | ({} if event.total_norm is None else {"total_norm": event.total_norm}),
+            evidence=known(limit=bound, total_norm=event.total_norm),
             anchor=("clip",),
         )
     ]

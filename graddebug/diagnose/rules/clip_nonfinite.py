@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from graddebug.diagnose.clips import Call, is_scaled
+from graddebug.diagnose.evidence import CLIPPING
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import names, quoted, sentence
 from graddebug.ledger import Consumed, Ledger, Line, line_of
@@ -18,6 +19,7 @@ class ClipNonfinite(Rule):
     slug = "clip-nonfinite"
     title = "A clip by a norm that is NaN or inf destroyed good gradients"
     severity = Severity.ERROR
+    needs = (CLIPPING,)
     why = (
         "clip_grad_norm_ multiplies every gradient by max_norm / norm. With a norm of inf that is 0, with NaN "
         "or with max_norm=inf it is NaN: one bad gradient, or a norm that overflows, takes all good ones with "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graddebug.diagnose.clips import Call, bounds, unclipped
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import CLIPPING
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, sentence, times
 from graddebug.ledger import Consumed, Ledger, Line, Portion, line_of
 from graddebug.records import Clipped, Severity
@@ -27,6 +28,7 @@ class ClipNothing(Rule):
     slug = "clip-nothing"
     title = "A clip finds no gradient although there are some"
     severity = Severity.WARNING
+    needs = (CLIPPING,)
     why = (
         "clip_grad_norm_ takes whatever it is given. A generator that an earlier step used up, a filter that "
         "matches nothing, the gradients in place of the parameters, the parameters of another model: the "
@@ -41,7 +43,9 @@ class ClipNothing(Rule):
         "\n"
         "    clip_grad_norm_(model.parameters(), 1.0)      # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="calls that clipped nothing while there were gradients",
+    )
     #: Calls in a row that got parameters of which none ever had a gradient.
     windows = 3
 

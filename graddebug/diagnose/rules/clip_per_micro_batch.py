@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graddebug.diagnose.clips import acted, bounds, finds_new, is_scaled, limit
+from graddebug.diagnose.evidence import CLIPPING
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, quoted, sentence, times
 from graddebug.ledger import Consumed, Ledger, Line, Portion, line_of, newest_of
@@ -28,6 +29,7 @@ class ClipPerMicroBatch(Rule):
     slug = "clip-per-micro-batch"
     title = "Gradients are clipped after each micro-batch of an accumulation"
     severity = Severity.WARNING
+    needs = (CLIPPING,)
     why = (
         "While gradients accumulate, `.grad` is the sum of the micro-batches so far. A clip after each of "
         "them shrinks the early ones several times and the last one once: they do not weigh alike any more, "

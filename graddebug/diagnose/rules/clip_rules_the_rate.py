@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from graddebug.diagnose.clips import REMEMBERED, acted, is_scaled
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import CLIPPING
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number, quoted, sentence
 from graddebug.ledger import Consumed, Ledger, Line, line_of
 from graddebug.records import Clipped, Severity
@@ -28,6 +29,7 @@ class ClipRulesTheRate(Rule):
     slug = "clip-rules-the-rate"
     title = "A clip acts on nearly every step"
     severity = Severity.NOTE
+    needs = (CLIPPING,)
     why = (
         "A clip that always acts makes every gradient one of the same length: with SGD the step is lr times "
         "max_norm, whatever the loss says, and the learning rate you tuned means something else. It may be "
@@ -39,7 +41,10 @@ class ClipRulesTheRate(Rule):
         "\n"
         "clip_grad_norm_(model.parameters(), 5.0)     # right: cuts what stands out\n"
     )
-    options = ("windows", "share")
+    options = thresholds(
+        windows="steps to look at",
+        share="share of them whose gradients were clipped",
+    )
     #: Steps before a share means anything.
     windows = 20
     share = 0.9

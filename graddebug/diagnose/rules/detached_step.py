@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import nothing_can_change, orphan_pairs, reaching_nothing, trainable_owned
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.causes import (
+    cut_off,
+    nothing_can_change,
+    orphan_pairs,
+    reaching_nothing,
+    trainable_owned,
+)
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Backward, Severity
@@ -16,6 +23,7 @@ class DetachedStep(Rule):
     slug = "detached-step"
     title = "A step follows a backward that reaches none of its parameters"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "A detach(), an argmax or a no_grad block between a network and its loss raises no error as long "
         "as the loss depends on something else that wants a gradient. The backward runs, it writes other "
@@ -34,7 +42,9 @@ class DetachedStep(Rule):
         "loss_g = loss_fn(discriminator(fake), real_label)\n"
         "loss_g.backward(); opt_g.step()\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in a row without a gradient, for parameters that never had one",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:
@@ -63,7 +73,8 @@ def _speaks(fact: Consumed, backwards: list[Backward], ledger: Ledger) -> bool:
     ):
         return False
     idle = nothing_can_change(fact.step) or not trainable_owned(fact.optimizer, ledger)
-    return not idle and not orphan_pairs(fact.optimizer, ledger)
+    explained = orphan_pairs(fact.optimizer, ledger) or cut_off(fact.optimizer, ledger, fact.since)
+    return not idle and not explained
 
 
 def _serves_another(backward: Backward, index: int, ledger: Ledger) -> bool:

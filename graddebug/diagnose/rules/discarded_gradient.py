@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, sentence, that_clear, the_clear, times
 from graddebug.ledger import Consumed, Contribution, Discarded, Ledger, Line, Portion, line_of
 from graddebug.records import Backward, GradientsCleared, ParameterSet, Severity
@@ -41,6 +42,7 @@ class DiscardedGradient(Rule):
     slug = "discarded-gradient"
     title = "Gradients are cleared before any step has used them"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "Gradient accumulation sums several backwards and steps once. A zero_grad inside the micro-batch "
         "loop leaves only the last of them, so that most of the batch is computed for nothing; a zero_grad "
@@ -63,7 +65,9 @@ class DiscardedGradient(Rule):
         "        optimizer.step()\n"
         "        optimizer.zero_grad()        # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in a row, or ends of epochs, in which gradients were thrown away",
+    )
     windows = 2
 
     def __init__(self, **options: object) -> None:

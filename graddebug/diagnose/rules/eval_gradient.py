@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import EVALUATION, STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Consumed, Contribution, Ledger
@@ -15,6 +16,7 @@ class EvalGradient(Rule):
     slug = "eval-gradient"
     title = "A step in train mode applies gradients written in eval mode"
     severity = Severity.WARNING
+    needs = (EVALUATION, STEPS)
     why = (
         "A loss function that also calls backward, used for validation too, leaves the gradients of "
         "validation data in .grad. The first training step afterwards applies them: the model learns from "

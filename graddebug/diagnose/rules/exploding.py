@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, owned_rows
 from graddebug.diagnose.measured import Floats, Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import Clipped, ParameterSet, Severity
 
@@ -46,6 +47,7 @@ class Exploding(Rule):
     slug = "exploding"
     title = "Gradients grow by orders of magnitude and stay there"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "Each step that is too long makes the next gradient larger: the weights run away, the loss is worse "
         "than it was at the beginning, and NaN is what follows."
@@ -59,7 +61,13 @@ class Exploding(Rule):
         "clip_grad_norm_(model.parameters(), 1.0)       # and a bound for what may still come\n"
         "optimizer.step()\n"
     )
-    options = ("growth", "worse", "thrown", "steps", "rising")
+    options = thresholds(
+        growth="growth of the total norm over the run's first steps",
+        worse="loss over the loss at the beginning",
+        thrown="share of the weights' norm that a step moves",
+        steps="steps of a stretch that lie beyond `growth`",
+        rising="steps in a row that at least double the norm, right before NaN or inf",
+    )
     #: Growth of the total norm over the run's first steps. Healthy runs stay within a factor of about 100:
     #: Philipp et al., "The exploding gradient problem demystified" (2018), speak of exploding from there on.
     growth = 1e3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import first_own
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Consumed, Contribution, Ledger, Portion
@@ -16,6 +17,7 @@ class ForeignGradient(Rule):
     slug = "foreign-gradient"
     title = "A step applies gradients of a backward made for another optimizer"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "The loss of one network often flows through another one and writes its gradients too: a "
         "generator's loss through the discriminator. If only the stepping optimizer's gradients are "

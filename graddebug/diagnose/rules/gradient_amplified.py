@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import MEASURED_NODES
 from graddebug.diagnose.nonfinite import products, singular
 from graddebug.diagnose.nonfinite.facts import Facts, number, stem
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, sentence
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Amplified, Origin, Severity
@@ -33,6 +34,7 @@ class GradientAmplified(Rule):
     slug = "gradient-amplified"
     title = "An op multiplies the gradient by more than a million"
     severity = Severity.WARNING
+    needs = (MEASURED_NODES,)
     why = (
         "A tiny eps keeps a division by a norm finite and lets its derivative be 1/eps: for a vector of "
         "zeros `F.normalize` makes the gradient 1e12 times as large. No NaN appears and nothing warns; one "
@@ -44,7 +46,9 @@ class GradientAmplified(Rule):
         "\n"
         "unit = F.normalize(x, dim=-1, eps=1e-3)     # right\n"
     )
-    options = ("ratio",)
+    options = thresholds(
+        ratio="norm that goes out of the op over the norm that comes in",
+    )
     ratio: float = 1e6
 
     def __init__(self, **options: object) -> None:
@@ -81,6 +85,9 @@ def _unbounded(origin: Origin) -> bool:
     name = stem(origin.op)
     if name == "Div":  # autograd keeps the numerator only if the divisor wants a gradient
         return Facts(origin).operand("self") is not None
+    if name == "Pow":  # a square has no such point: its slope is as large as the error that is squared
+        exponent = Facts(origin).operand("exponent")
+        return exponent is None or not exponent.minimum >= 1
     return name in _UNBOUNDED
 
 

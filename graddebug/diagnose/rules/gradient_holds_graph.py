@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -23,6 +24,7 @@ class GradientHoldsGraph(Rule):
     slug = "gradient-holds-graph"
     title = "Gradients keep their graph after a step"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "backward(create_graph=True) makes each .grad part of a graph that holds the parameter again. The "
         "cycle keeps all activations alive until the garbage collector finds it, and memory grows from "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import HALF, MEASURED_NODES
 from graddebug.diagnose.half import Underflow, lost_evidence, lost_words, rescuing_scale
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import literal, number
 from graddebug.ledger import Ledger
 from graddebug.records import HalfMeasured, Severity
@@ -16,6 +17,7 @@ class GradientUnderflow(Rule):
     slug = "gradient-underflow"
     title = "Scaled gradients are still too small for half precision"
     severity = Severity.WARNING
+    needs = (HALF, MEASURED_NODES)
     why = (
         "Below 6e-05 float16 has fewer and fewer bits, and below 3e-08 it has none: such a gradient is 0, "
         "and its weights stop learning without a word. A loss scale is there to prevent that; a small first "
@@ -27,7 +29,10 @@ class GradientUnderflow(Rule):
         "\n"
         "scaler = torch.amp.GradScaler()                  # right: begins at 65,536\n"
     )
-    options = ("share", "measured")
+    options = thresholds(
+        share="share of a gradient's elements that are too small for half precision",
+        measured="measured backwards in a row",
+    )
     #: The share of the numbers that are not zero, of all gradients measured in half precision.
     share = 0.5
     #: Measured backwards in a row.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import EVALUATION
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, size, times
 from graddebug.ledger import Ledger, Line, line_of
 from graddebug.records import Backward, Forward, GraphReleased, RunEnd, Severity, Site
@@ -29,6 +30,7 @@ class GraphWithoutBackward(Rule):
     slug = "graph-without-backward"
     title = "Evaluation builds graphs that no backward uses"
     severity = Severity.WARNING
+    needs = (EVALUATION,)
     why = (
         "eval() changes dropout and batch norm; it does not stop autograd. Without no_grad each forward "
         "keeps its activations for a backward that never comes: evaluation needs the memory of training, "
@@ -45,7 +47,9 @@ class GraphWithoutBackward(Rule):
         "    for x, y in val_loader:\n"
         "        correct += (model(x).argmax(1) == y).sum()\n"
     )
-    options = ("forwards",)
+    options = thresholds(
+        forwards="forwards in a row in eval mode whose graphs no backward used",
+    )
     forwards = 3
 
     def __init__(self, **options: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import names, times
 from graddebug.ledger import Ledger
@@ -20,6 +21,7 @@ class HalfParametersScaled(Rule):
     slug = "half-parameters-scaled"
     title = "A scaler is to unscale gradients of parameters in half precision"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "A loss scaler belongs to autocast, in which parameters and gradients are float32 and only the ops "
         "in between are half. A parameter that is float16 itself has a float16 gradient, which loses what "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import HALF, MEASURED_NODES
 from graddebug.diagnose.half import Underflow, lost_evidence, lost_words, rescuing_scale
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number
 from graddebug.ledger import Ledger
 from graddebug.records import HalfMeasured, ScalerSeen, Severity
@@ -16,6 +17,7 @@ class HalfWithoutScaler(Rule):
     slug = "half-without-scaler"
     title = "float16 gradients vanish, and no scaler is in use"
     severity = Severity.WARNING
+    needs = (HALF, MEASURED_NODES)
     why = (
         "Gradients are often smaller than 6e-05, where float16 begins to lose bits, and below 3e-08 they are "
         "0. The loss scaler exists to lift them over that; autocast alone does not do it."
@@ -28,7 +30,10 @@ class HalfWithoutScaler(Rule):
         "\n"
         "scaler.scale(loss).backward()                    # right\n"
     )
-    options = ("share", "measured")
+    options = thresholds(
+        share="share of a gradient's elements that are too small for half precision",
+        measured="measured backwards in a row",
+    )
     #: As in GD415.
     share = 0.5
     measured = 3

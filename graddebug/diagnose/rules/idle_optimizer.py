@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graddebug.diagnose.causes import IDLE_WINDOWS, only_clears, stands_idle
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger, OptimizerLife
 from graddebug.records import Backward, ParameterSet, RunEnd, Severity
@@ -18,6 +19,7 @@ class IdleOptimizer(Rule):
     slug = "idle-optimizer"
     title = "An optimizer never steps while others do"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "With several optimizers a wrong name in one `step()` leaves a network as it was initialised, "
         "without any error: its gradients are computed and thrown away, window after window."
@@ -28,7 +30,9 @@ class IdleOptimizer(Rule):
         "\n"
         "loss_d.backward(); d_optimizer.step()    # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in which its parameters got gradients and it did not step",
+    )
     windows = IDLE_WINDOWS
 
     def __init__(self, **options: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.causes import trainable_owned
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -15,6 +17,7 @@ class LossWithoutParameters(Rule):
     slug = "loss-without-parameters"
     title = "backward() on a loss that no parameter leads to"
     severity = Severity.ERROR
+    needs = (BACKWARDS,)
     why = (
         "'element 0 of tensors does not require grad' means that the loss has no path back to the model. "
         "loss.requires_grad_() silences the error and nothing else: the loss is a leaf, its backward "
@@ -36,6 +39,8 @@ class LossWithoutParameters(Rule):
         """Judge the root of each backward."""
         if not event.leaf_root or event.reached or event.written or not event.accumulates:
             return None
+        if ledger.optimizers and not any(trainable_owned(o, ledger) for o in ledger.optimizers.values()):
+            return None  # nothing to reach: that is GD208
         backward = quoted(event.site, "backward()")
         return [
             Claim(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.nonfinite.facts import stem
 from graddebug.diagnose.nonfinite.telling import Birth, births, claim, is_masked
 from graddebug.diagnose.rule import Claim, Claims, Rule
@@ -17,6 +18,7 @@ class MaskedBranchNan(Rule):
     slug = "masked-branch-nan"
     title = "A mask hides bad values in the forward and not in the backward"
     severity = Severity.ERROR
+    needs = (BACKWARDS,)
     why = (
         "torch.where(mask, f(x), 0) computes f(x) everywhere. Where the mask is off, the value is thrown "
         "away and a gradient of 0 goes back into f; if f's derivative is inf there, 0·inf is NaN. The loss "

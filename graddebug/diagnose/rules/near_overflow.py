@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import HALF, MEASURED_NODES
 from graddebug.diagnose.half import LARGEST, headroom
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import number
 from graddebug.ledger import Ledger
 from graddebug.records import HalfMeasured, Severity
@@ -16,6 +17,7 @@ class NearOverflow(Rule):
     slug = "near-overflow"
     title = "Numbers come close to what half precision can hold"
     severity = Severity.WARNING
+    needs = (HALF, MEASURED_NODES)
     why = (
         "float16 ends at 65,504. An activation near that end works until one batch is a little larger, and "
         "then it is inf, and soon everything is NaN; no loss scale helps there. Models trained in bfloat16 "
@@ -28,7 +30,10 @@ class NearOverflow(Rule):
         "\n"
         "    scores = (q / math.sqrt(d)) @ k.mT    # right: divided first\n"
     )
-    options = ("bits", "measured")
+    options = thresholds(
+        bits="bits left below the dtype's maximum",
+        measured="measurements of one place that came so near",
+    )
     #: Bits below the dtype's maximum.
     bits = 2.0
     #: Measurements of the same place that came so near, each with another value: a constant is a mask's.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graddebug.diagnose.causes import IDLE_WINDOWS, replaced
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Consumed, Ledger, OptimizerLife
-from graddebug.records import OptimizerStep, ParameterInfo, ParametersUsed, RunEnd, Severity
+from graddebug.records import OptimizerStep, ParameterInfo, ParametersUsed, QuietForwards, RunEnd, Severity
 
 
 class NeverReceivesGradient(Rule):
@@ -18,6 +19,7 @@ class NeverReceivesGradient(Rule):
     slug = "never-receives-gradient"
     title = "A trainable, owned parameter never receives a gradient"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "The optimizer skips a parameter whose gradient is None, without a word. Either its module does "
         "not run, or what it computes is cut off from the loss: a detach(), a no_grad block, an argmax, or "
@@ -33,7 +35,10 @@ class NeverReceivesGradient(Rule):
         "features = self.encoder(x)             # right\n"
         "return self.head(features)\n"
     )
-    options = ("windows", "windows_at_end")
+    options = thresholds(
+        windows="windows without a gradient, while the run goes on",
+        windows_at_end="windows without a gradient, once the run has finished",
+    )
     #: A loss term that begins later, a module that is trained later: a warm-up has so many windows.
     windows = IDLE_WINDOWS
     #: In a whole run nothing more can follow.
@@ -43,6 +48,7 @@ class NeverReceivesGradient(Rule):
         super().__init__(**options)
         self._ran: dict[int, tuple[int, int]] = {}
         self._told: set[tuple[int, bool]] = set()
+        self._under_no_grad: set[int] = set()
 
     def on_parameters_used(self, event: ParametersUsed, ledger: Ledger) -> Claims:
         """Count the windows in which their modules ran."""
@@ -52,13 +58,19 @@ class NeverReceivesGradient(Rule):
                 self._ran[index] = (ledger.window, count + 1)
         return None
 
+    def on_quiet(self, event: QuietForwards, ledger: Ledger) -> Claims:
+        """What runs under no_grad in train mode is GD311."""
+        if event.how == "no_grad" and event.training:
+            self._under_no_grad.update(event.params)
+        return None
+
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:
         """Tell what ran often enough; what did not run may be trained, or chosen, later."""
         if fact.number + 1 < self.windows:
             return None
         silent = self._silent(fact.optimizer, ledger, windows=self.windows)
         cut = self._new([p for p in silent if self._count(p) >= self.windows], ledger, ran=True)
-        idle = self._new([p for p in silent if not self._count(p)], ledger, ran=False)
+        idle = self._new([p for p in silent if self._stands_idle(p)], ledger, ran=False)
         told = ((cut, True, None), (idle, False, Severity.NOTE))
         return [
             _claim(fact.step, params, ledger, ran=ran, windows=self.windows, severity=severity)
@@ -70,7 +82,7 @@ class NeverReceivesGradient(Rule):
         """Those of which this was not told yet, and that no other finding explains."""
         new = [index for index in params if (index, ran) not in self._told]
         self._told.update((index, ran) for index in new)
-        explained = replaced(ledger) if new else frozenset()
+        explained = replaced(ledger).union(ledger.cut) if new else frozenset()
         return [index for index in new if index not in explained]
 
     def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
@@ -84,10 +96,14 @@ class NeverReceivesGradient(Rule):
             cut = [index for index in silent if self._count(index) >= self.windows_at_end]
             if new := self._new(cut, ledger, ran=True):
                 claims.append(_claim(step, new, ledger, ran=True, windows=windows))
-            idle = [p for p in silent if not self._count(p) and (p, False) in self._told]
+            idle = [p for p in silent if self._stands_idle(p) and (p, False) in self._told]
             if never := _trained_in_no_row(idle, ledger):
                 claims.append(_claim(step, never, ledger, ran=False, windows=windows))
         return claims
+
+    def _stands_idle(self, index: int) -> bool:
+        """Its module was never seen to run with gradients, and no other rule says why."""
+        return not self._count(index) and index not in self._under_no_grad
 
     def _count(self, index: int) -> int:
         return self._ran.get(index, (-1, 0))[1]
@@ -110,7 +126,7 @@ def _trained_in_no_row(params: list[int], ledger: Ledger) -> list[int]:
     if not params:
         return []
     trained = {_row(info) for info in ledger.parameters if ledger.cohorts.life(info.index).touched >= 0}
-    explained = replaced(ledger)
+    explained = replaced(ledger).union(ledger.cut)
     return [p for p in params if _row(ledger.parameters[p]) not in trained and p not in explained]
 
 

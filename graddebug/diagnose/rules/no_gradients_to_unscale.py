@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import names, quoted, sentence, the_clear
 from graddebug.ledger import Discard, Ledger, OptimizerLife
@@ -17,6 +18,7 @@ class NoGradientsToUnscale(Rule):
     slug = "no-gradients-to-unscale"
     title = "A scaler steps an optimizer whose parameters have no gradient"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "scaler.step() looks for NaN and inf in the optimizer's gradients and fails where there is not one. "
         "Either no backward has reached the optimizer's parameters, or something has cleared them since. "

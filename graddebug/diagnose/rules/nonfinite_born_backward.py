@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.nonfinite.facts import number
 from graddebug.diagnose.nonfinite.telling import Birth, births, claim, is_masked
 from graddebug.diagnose.rule import Claim, Claims, Rule
@@ -17,6 +18,7 @@ class NonfiniteBornBackward(Rule):
     slug = "nonfinite-born-backward"
     title = "An op's derivative makes NaN or inf of a finite gradient"
     severity = Severity.ERROR
+    needs = (BACKWARDS,)
     why = (
         "Many ops have a finite value where their derivative has none: sqrt at 0, acos at 1, a norm written "
         "by hand. The loss looks healthy, one backward makes every weight NaN. detect_anomaly ignores inf "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.nonfinite.reductions import RUNNING_STATISTICS
 from graddebug.diagnose.nonfinite.telling import Birth, births, called, claim, step_of
 from graddebug.diagnose.rule import Claim, Claims, Rule
@@ -17,6 +18,7 @@ class NonfiniteBornForward(Rule):
     slug = "nonfinite-born-forward"
     title = "NaN or inf arises in the forward"
     severity = Severity.ERROR
+    needs = (BACKWARDS,)
     why = (
         "Once a number of the forward is NaN, so is the loss, and so is every gradient. No loss scale and no "
         "clipping helps; what helps is to mend the first op that made it, or the data that brought it in."

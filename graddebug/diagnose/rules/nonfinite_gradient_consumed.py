@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.nonfinite.facts import Told
 from graddebug.diagnose.nonfinite.telling import STREAK, origins_of, outcome
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
@@ -19,6 +20,7 @@ class NonfiniteGradientConsumed(Rule):
     slug = "nonfinite-gradient-consumed"
     title = "A step applies gradients that are NaN or inf"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "One step with a NaN gradient makes the weights NaN, and with them every later loss; an optimizer "
         "with momentum keeps it for good. Nothing raises: training goes on and learns nothing."

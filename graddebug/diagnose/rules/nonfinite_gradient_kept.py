@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import AddedToNonfinite, Contribution, Ledger, OptimizerLife, Portion, line_of
@@ -17,6 +18,7 @@ class NonfiniteGradientKept(Rule):
     slug = "nonfinite-gradient-kept"
     title = "A non-finite gradient survives into the next window"
     severity = Severity.ERROR
+    needs = (BACKWARDS,)
     why = (
         "Skipping the step when a gradient is NaN or inf is right, but the gradient must go too: whatever "
         "is added to NaN is NaN, so that every later window is skipped or poisoned, and training stands "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.nonfinite.knowledge import explain
 from graddebug.diagnose.nonfinite.telling import called, origins_of
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
@@ -17,6 +18,7 @@ class NonfiniteLossHealthyGradient(Rule):
     slug = "nonfinite-loss-healthy-gradient"
     title = "The loss is NaN or inf and its gradients are finite"
     severity = Severity.NOTE
+    needs = (BACKWARDS,)
     why = (
         "A mean over no target (a batch whose labels are all ignored) is 0/0 = NaN, and its gradient is 0. "
         "The weights are safe; a running average of the loss, early stopping or a check that skips the step "

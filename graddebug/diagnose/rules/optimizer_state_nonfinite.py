@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.nonfinite.facts import LARGEST, number
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import names, quoted, sentence
@@ -20,6 +21,7 @@ class OptimizerStateNonfinite(Rule):
     slug = "optimizer-state-nonfinite"
     title = "A step with finite gradients leaves NaN or inf"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "An optimizer computes too: Adam squares gradients and divides by a root plus eps. With eps=0, or an "
         "eps that float16 rounds to 0, a gradient of 0 is 0/0; the square of a gradient above 256 overflows "

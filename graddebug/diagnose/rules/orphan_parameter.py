@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import orphan_pairs
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, times
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Severity
@@ -16,6 +17,7 @@ class OrphanParameter(Rule):
     slug = "orphan-parameter"
     title = "The optimizer owns parameters of a module that was replaced"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "An optimizer keeps the tensors it was given. If a layer is replaced, or the model is copied or "
         "wrapped, after the optimizer was built, it goes on stepping the old tensors, while the new ones "
@@ -30,7 +32,9 @@ class OrphanParameter(Rule):
         "model.head = nn.Linear(64, 10)\n"
         "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)     # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in which the new layer got gradients that no optimizer used",
+    )
     windows = 2
 
     def on_consumed(self, fact: Consumed, ledger: Ledger) -> Claims:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import origin, replaced, updated_by_hand
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger
 from graddebug.records import Forward, ParameterSet, Severity
@@ -16,6 +17,7 @@ class ParameterWithoutOptimizer(Rule):
     slug = "parameter-without-optimizer"
     title = "A trainable parameter is in no optimizer"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "A layer added after the optimizer was built, or forgotten in a list of parameter groups, gets its "
         "gradients and never learns: it keeps its random initial weights."
@@ -29,7 +31,9 @@ class ParameterWithoutOptimizer(Rule):
         "\n"
         "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)            # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in which the parameter got a gradient",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:

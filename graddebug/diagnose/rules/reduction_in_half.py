@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import GRAPHS
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
 from graddebug.records import HalfReduction, ParameterInfo, Severity
@@ -17,6 +18,7 @@ class ReductionInHalf(Rule):
     slug = "reduction-in-half"
     title = "A loss or a long sum is computed in float16"
     severity = Severity.WARNING
+    needs = (GRAPHS,)
     why = (
         "float16 has 11 bits and ends at 65,504. Its third digit is off, a squared error over "
         "256 is inf, and so is a sum of 65,504 ones. Autocast computes losses, sums and norms in float32 for "
@@ -30,7 +32,9 @@ class ReductionInHalf(Rule):
         "\n"
         "loss = F.mse_loss(out.float(), target)       # right\n"
     )
-    options = ("elements",)
+    options = thresholds(
+        elements="elements that a sum in float16 adds up",
+    )
     #: Elements that a sum adds up; float16 counts to 2,048 without a gap.
     elements = 2048
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.half import birth, first_origin, no_scale_helps
-from graddebug.diagnose.rule import Claim, Claims, roles
+from graddebug.diagnose.rule import Claim, Claims, roles, thresholds
 from graddebug.diagnose.skips import JudgesSkips
 from graddebug.diagnose.wording import number, quoted, sentence, times
 from graddebug.ledger import Ledger
@@ -53,6 +54,7 @@ class ScaleCollapse(JudgesSkips):
     slug = "scale-collapse"
     title = "The loss scale collapses: step after step is skipped"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "A scaler halves its scale at each NaN or inf, in the belief that the scale is too large. Where NaN "
         "has another cause, training stands still from then on. In the end the scale is 0, and then the "
@@ -65,7 +67,12 @@ class ScaleCollapse(JudgesSkips):
         "\n"
         "loss = torch.special.xlogy(p, p.clamp_min(1e-8)).sum()    # right: finite\n"
     )
-    options = ("hopeless", "streak", "halvings", "constant")
+    options = thresholds(
+        hopeless="skips in a row that no scale would have prevented",
+        streak="skips in a row, together with `halvings`",
+        halvings="halvings below a scale that had worked",
+        constant="skips in a row with a scale that does not fall",
+    )
     #: Skips in a row that no scale would have prevented.
     hopeless = 5
     #: Skips in a row, and halvings below a scale that worked: gradients do not grow a thousandfold.

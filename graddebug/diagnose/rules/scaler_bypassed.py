@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Consumed, Contribution, Ledger, Portion
@@ -15,6 +16,7 @@ class ScalerBypassed(Rule):
     slug = "scaler-bypassed"
     title = "A step applies gradients that still carry the loss scale"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "scaler.scale() makes every gradient as many times larger as the scale says, 65,536 at first. "
         "scaler.step() takes that back before the optimizer steps; optimizer.step() does not. SGD takes a "

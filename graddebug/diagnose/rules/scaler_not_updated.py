@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger, ScalerLife
@@ -20,6 +21,7 @@ class ScalerNotUpdated(Rule):
     slug = "scaler-not-updated"
     title = "A scaler's update() is missing between two steps, or unscale_() runs twice for one"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "A scaler keeps, for each optimizer, whether its gradients are unscaled and whether it has stepped, "
         "and forgets it in update(). Where update() is missing on some path, or unscale_() runs for every "

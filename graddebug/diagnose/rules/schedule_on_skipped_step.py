@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER, SCHEDULER
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Ledger
@@ -15,6 +16,7 @@ class ScheduleOnSkippedStep(Rule):
     slug = "schedule-on-skipped-step"
     title = "A scheduler moved on although the step was skipped"
     severity = Severity.NOTE
+    needs = (SCALER, SCHEDULER)
     why = (
         "A scaler skips the step when gradients overflow, at first several times in a row while its scale "
         "settles. A scheduler that is stepped all the same uses up warm-up, and counts steps that did not "

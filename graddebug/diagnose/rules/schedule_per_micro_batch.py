@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import SCHEDULER
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, sentence, times
 from graddebug.ledger import Consumed, Ledger, Line, line_of
 from graddebug.records import OptimizerStep, RunEnd, SchedulerStep, Severity
@@ -37,6 +38,7 @@ class SchedulePerMicroBatch(Rule):
     slug = "schedule-per-micro-batch"
     title = "A scheduler moves with each micro-batch, not with each step"
     severity = Severity.WARNING
+    needs = (SCHEDULER,)
     why = (
         "With accumulation over N micro-batches there is one step for N backwards. A scheduler that moves "
         "after each backward runs N times too fast: warm-up is over, and the rate has decayed, when a fraction "
@@ -53,7 +55,9 @@ class SchedulePerMicroBatch(Rule):
         "    optimizer.step(); optimizer.zero_grad()\n"
         "    scheduler.step()                          # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="steps in a row between which the schedule moved more than once",
+    )
     windows = 2
 
     def __init__(self, **options: object) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, owned_rows
 from graddebug.diagnose.measured import Floats, Measured
-from graddebug.diagnose.rule import Claim, Claims, Rule
+from graddebug.diagnose.rule import Claim, Claims, Rule, thresholds
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import ParameterSet, Severity
 
@@ -50,6 +51,7 @@ class Spike(Rule):
     slug = "spike"
     title = "A single huge gradient was applied whole, and the loss has not recovered"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "One batch (a corrupt sample, a division by almost nothing, a sequence that is far too long) gave a "
         "gradient many times as large as all before. The step that applied it threw the weights away "
@@ -66,7 +68,14 @@ class Spike(Rule):
         "than that\n"
         "optimizer.step()\n"
     )
-    options = ("times", "sigmas", "history", "recovery", "lost", "thrown")
+    options = thresholds(
+        times="gradient norm over the usual one",
+        sigmas="robust standard deviations of the logarithm of the norm",
+        history="steps before it that say what is usual",
+        recovery="steps after it in which the loss has not recovered",
+        lost="share of the loss's fall so far that is gone",
+        thrown="share of the weights' norm that the step moved",
+    )
     #: Times the usual norm. Loss spikes of large language models come with norms above ten times the usual
     #: (Takase et al., "Spike no more", 2023).
     times = 10.0

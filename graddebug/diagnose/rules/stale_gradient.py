@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import first_own, inside_wrapper
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, sentence, the_clear, times
 from graddebug.ledger import Consumed, Contribution, Ledger, Old, Portion, count_of
@@ -16,6 +17,7 @@ class StaleGradient(Rule):
     slug = "stale-gradient"
     title = "A step applies gradients that an earlier step has already applied"
     severity = Severity.ERROR
+    needs = (STEPS,)
     why = (
         "backward() adds to .grad, it does not replace it. Without a clear between a step and the next "
         "backward, each step applies the sum of all gradients so far: the direction is that of old batches "

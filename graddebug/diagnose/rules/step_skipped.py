@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.half import birth, first_origin, no_scale_helps
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, roles
 from graddebug.diagnose.skips import JudgesSkips
@@ -36,6 +37,7 @@ class StepSkipped(JudgesSkips):
     slug = "step-skipped"
     title = "The scaler skipped a step because of NaN or inf"
     severity = Severity.NOTE
+    needs = (SCALER,)
     why = (
         "A scaler skips the step when a gradient overflowed, and lowers its scale. In the first steps, and "
         "once after each time the scale grew, that is how it finds the largest scale that works. Skips in a "

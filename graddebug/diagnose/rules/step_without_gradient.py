@@ -10,8 +10,10 @@ from graddebug.diagnose.causes import (
     nothing_can_change,
     orphan_pairs,
     reaching_nothing,
+    trainable_owned,
 )
-from graddebug.diagnose.rule import Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import place, quoted, times
 from graddebug.ledger import Consumed, Ledger
 from graddebug.records import Severity
@@ -32,6 +34,7 @@ class StepWithoutGradient(Rule):
     slug = "step-without-gradient"
     title = "A step runs without a new gradient"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "A step without a backward before it applies the last gradient once more, or nothing at all. Most "
         "often step() is called twice, in the wrong branch, or for the wrong optimizer."
@@ -45,7 +48,9 @@ class StepWithoutGradient(Rule):
         "loss.backward()\n"
         "optimizer.step()    # right\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="steps in a row without any gradient",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:
@@ -85,9 +90,12 @@ class StepWithoutGradient(Rule):
 
 
 def _explained(fact: Consumed, ledger: Ledger) -> bool:
-    """Cleared before the step, out of the backward's reach, or owning what no module owns any more."""
+    """Frozen, cleared before, out of the backward's reach, or owning what no module owns any more."""
     return bool(
-        cleared_before(fact, ledger) or reaching_nothing(fact, ledger) or orphan_pairs(fact.optimizer, ledger)
+        not trainable_owned(fact.optimizer, ledger)
+        or cleared_before(fact, ledger)
+        or reaching_nothing(fact, ledger)
+        or orphan_pairs(fact.optimizer, ledger)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, quoted
 from graddebug.ledger import Ledger, OptimizerLife
@@ -15,6 +16,7 @@ class SteppedBeforeBackward(Rule):
     slug = "stepped-before-backward"
     title = "Parameters change between a forward and its backward"
     severity = Severity.ERROR
+    needs = (BACKWARDS,)
     why = (
         "A graph keeps the weights it ran with, because their values are part of the gradient. When an "
         "optimizer steps before the backward of that graph, the values are gone. Torch notices and raises, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import moved_since, only_clears, stands_idle
+from graddebug.diagnose.evidence import BACKWARDS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Contribution, Ledger, Life, OptimizerLife
@@ -16,6 +17,7 @@ class UnconsumedTail(Rule):
     slug = "unconsumed-tail"
     title = "Gradients are pending when the run ends"
     severity = Severity.NOTE
+    needs = (BACKWARDS,)
     why = (
         "When the number of batches is no multiple of the accumulation length, the last micro-batches fill "
         "no window: their backwards were computed for nothing."

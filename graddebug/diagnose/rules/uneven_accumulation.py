@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import place, times
 from graddebug.ledger import Consumed, Ledger, newest_of
@@ -35,6 +36,7 @@ class UnevenAccumulation(Rule):
     slug = "uneven-accumulation"
     title = "The number of backwards per step has regular outliers"
     severity = Severity.NOTE
+    needs = (STEPS,)
     why = (
         "When the loop that counts micro-batches starts anew each epoch, the batches left over from one "
         "epoch join the first window of the next: that step uses more, or fewer, backwards than all "

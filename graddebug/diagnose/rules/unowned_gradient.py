@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import origin, replaced, updated_by_hand
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
+from graddebug.diagnose.evidence import STEPS
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger
 from graddebug.records import Clipped, Event, Forward, ParameterSet, Severity
@@ -16,6 +17,7 @@ class UnownedGradient(Rule):
     slug = "unowned-gradient"
     title = "Gradients pile up in parameters that no optimizer owns"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "A trainable parameter outside all optimizers still gets its gradient in each backward. "
         "optimizer.zero_grad() does not know it, so the gradient grows for ever: it costs memory and time, "
@@ -33,7 +35,9 @@ class UnownedGradient(Rule):
         "model.backbone.requires_grad_(False)                         # right\n"
         "optimizer = torch.optim.Adam(model.head.parameters())\n"
     )
-    options = ("windows",)
+    options = thresholds(
+        windows="windows in which the gradient grew and nothing cleared it",
+    )
     windows = 3
 
     def __init__(self, **options: object) -> None:

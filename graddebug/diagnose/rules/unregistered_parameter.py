@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graddebug.diagnose.causes import origin
+from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Cohort, Consumed, Ledger
@@ -16,6 +17,7 @@ class UnregisteredParameter(Rule):
     slug = "unregistered-parameter"
     title = "A parameter in use is registered in no module"
     severity = Severity.WARNING
+    needs = (STEPS,)
     why = (
         "A module finds its parameters through attributes, ModuleList and ModuleDict. Layers in a plain "
         "list or dict take part in the forward, but parameters(), state_dict(), to() and the optimizer "

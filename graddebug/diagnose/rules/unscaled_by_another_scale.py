@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import number, quoted
 from graddebug.ledger import Consumed, Contribution, Division, Ledger, Portion
@@ -17,6 +18,7 @@ class UnscaledByAnotherScale(Rule):
     slug = "unscaled-by-another-scale"
     title = "Gradients are divided by another loss scale than the one they carry"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "A scaler divides by the scale that it has when it divides. If update() has changed that since the "
         "loss was scaled (it was called once for each optimizer, or between micro-batches), the gradients "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graddebug.diagnose.evidence import SCALER
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles
 from graddebug.diagnose.wording import quoted
 from graddebug.ledger import Consumed, Division, Ledger, Portion
@@ -15,6 +16,7 @@ class UnscaledTwice(Rule):
     slug = "unscaled-twice"
     title = "A parameter of two optimizers is divided by the loss scale twice"
     severity = Severity.ERROR
+    needs = (SCALER,)
     why = (
         "A scaler unscales one optimizer's gradients at a time and remembers optimizers, not parameters. "
         "One that two optimizers own is divided for each of them: its gradient ends 65,536 times too small, "

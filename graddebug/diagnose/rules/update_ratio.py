@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, matrices
 from graddebug.diagnose.measured import Floats, Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
+from graddebug.diagnose.standing import LOW, spacing
 from graddebug.diagnose.wording import times
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import OptimizerStep, Severity
@@ -20,6 +22,7 @@ class UpdateRatio(Rule):
     slug = "update-ratio"
     title = "Steps are far too long or far too short for the weights"
     severity = Severity.NOTE
+    needs = (STATISTICS,)
     why = (
         "A step of good length moves the weights by about a thousandth of their norm. A hundred times that "
         "forgets as fast as it learns; a thousand times less does not get anywhere."
@@ -30,7 +33,11 @@ class UpdateRatio(Rule):
         "\n"
         "optimizer = SGD(model.parameters(), lr=1e-2)    # right: about a thousandth of the weights a step\n"
     )
-    options = ("high", "low", "stretches")
+    options = thresholds(
+        high="norm of a step's change over the norm of the weights, above which it is far too long",
+        low="the same, below which it is far too short",
+        stretches="stretches of 10 steps in a row",
+    )
     #: Norm of the change over norm of the weights. "Roughly 1e-3": A. Karpathy, CS231n notes, "Ratio of
     #: weights:updates"; L. Bottou's advice for SGD is the same. Adam on weights of 0.02 begins near 0.05.
     high = 0.5
@@ -73,7 +80,7 @@ class UpdateRatio(Rule):
                 self._long[layers] = 0
                 self._short.pop(optimizer.index, None)
                 continue
-            self._weigh(optimizer, measured, layers, ratios)
+            self._weigh(optimizer, measured, layers, ratios, ledger)
             claims += self._decided(optimizer, measured, layers, ratios, ledger)
         return claims
 
@@ -92,7 +99,14 @@ class UpdateRatio(Rule):
             self._long = np.concatenate([self._long, np.zeros(missing, dtype=np.int64)])
             self._began_at_zero = np.concatenate([self._began_at_zero, ~(first > 0)])
 
-    def _weigh(self, optimizer: OptimizerLife, measured: Measured, layers: list[int], ratios: Floats) -> None:
+    def _weigh(
+        self,
+        optimizer: OptimizerLife,
+        measured: Measured,
+        layers: list[int],
+        ratios: Floats,
+        ledger: Ledger,
+    ) -> None:
         mine = ratios[layers]
         long = (mine > self.high) & ~self._began_at_zero[layers]
         self._long[layers] = np.where(long, self._long[layers] + 1, 0)
@@ -103,6 +117,8 @@ class UpdateRatio(Rule):
         short = (
             len(known) > 0 and known.max() < self.low and np.nanmax(measured.typical("grad_norm")[layers]) > 0
         )
+        if short and not known.any() and _are_stuck(optimizer, measured, layers, ledger):
+            return
         self._short[index] = self._short.get(index, 0) + 1 if short else 0
         if not short:
             self._settled.add(index)
@@ -144,3 +160,15 @@ class UpdateRatio(Rule):
                 variant=how,
             )
         ]
+
+
+def _are_stuck(optimizer: OptimizerLife, measured: Measured, layers: list[int], ledger: Ledger) -> bool:
+    """Whether steps of such length should have moved some of them: it is not the rate (GD207, GD210)."""
+    infos = [ledger.parameters[p] for p in layers]
+    if any(info.dtype in LOW for info in infos):
+        return True
+    root = np.sqrt([info.numel for info in infos])
+    gradient = np.minimum(measured.typical("grad_norm")[layers] / root, 1.0)
+    apart = spacing(measured.typical("weight_norm")[layers] / root, infos)
+    rates = optimizer.last.lr if optimizer.last else ()
+    return bool((max(rates, default=0.0) * gradient >= 8 * apart).any())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import lines, matrices
 from graddebug.diagnose.measured import Floats, Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import Severity
 
@@ -24,6 +25,7 @@ class Vanishing(Rule):
     slug = "vanishing"
     title = "Gradients vanish on their way to the first layers"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "Each layer multiplies the gradient by its weights and by the slope of its activation. Where that is "
         "below one, layer after layer, the first ones get nothing to learn from, while the last ones train: "
@@ -38,7 +40,13 @@ class Vanishing(Rule):
         "\n"
         "layers = [m for _ in range(12) for m in (nn.Linear(64, 64), nn.ReLU())]      # right\n"
     )
-    options = ("ratio", "layers", "largest_drop", "healthy", "stretches")
+    options = thresholds(
+        ratio="gradient norm of the last layers over that of the first",
+        layers="layers in a row",
+        largest_drop="share of the whole drop that may lie between two neighbours",
+        healthy="gradient norm over weight norm that the last layers must have",
+        stretches="stretches of 10 steps in a row",
+    )
     #: How many times smaller the gradient norms of the first third (their middle) are than the largest of
     #: the last third. Glorot & Bengio (2010) show factors up to 1e2 in networks that still train; networks
     #: of five sigmoid layers, which train slowly, reach 1e4.

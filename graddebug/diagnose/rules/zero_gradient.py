@@ -9,9 +9,10 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
+from graddebug.diagnose.evidence import STATISTICS
 from graddebug.diagnose.layers import LOOK_UPS, by_module, lines, row
 from graddebug.diagnose.measured import Measured
-from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule
+from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, thresholds
 from graddebug.diagnose.wording import names, times
 from graddebug.ledger import Ledger, OptimizerLife
 from graddebug.records import Backward, ParameterSet, RunEnd, Severity
@@ -49,6 +50,7 @@ class ZeroGradient(Rule):
     slug = "zero-gradient"
     title = "Gradients are exactly zero, step after step"
     severity = Severity.WARNING
+    needs = (STATISTICS,)
     why = (
         "A gradient of zeros is no missing one: the optimizer steps, and nothing is learned. Units of a ReLU "
         "that are never positive, a sigmoid at exactly 0 or 1, a mask or factor that is zero: once there, "
@@ -60,7 +62,11 @@ class ZeroGradient(Rule):
         "\n"
         "loss = F.binary_cross_entropy_with_logits(1000 * x, y)               # right\n"
     )
-    options = ("windows", "windows_of_a_part", "least_loss")
+    options = thresholds(
+        windows="measured steps in a row",
+        windows_of_a_part="measured steps in a row for a part that never had another gradient",
+        least_loss="loss below which a gradient of zero is right",
+    )
     #: Measured steps in a row. A head or adapter that begins at zero gives its neighbours zero in the first
     #: one or two; the same patience as for an idle optimizer (GD112).
     windows = 20
@@ -115,7 +121,9 @@ class ZeroGradient(Rule):
         zero = known & (norms == 0)
         other = known & ~zero
         # While nothing moves (a rate of zero) what begins at zero stays there.
-        moving = (measured.of("update_ratio") > 0).any(axis=1) | ~other.any(axis=1)
+        ratios = measured.of("update_ratio")
+        still = (ratios == 0).any(axis=1) & ~(ratios > 0).any(axis=1)
+        moving = ~still | ~other.any(axis=1)
         zero &= moving[:, None]
         ended = other.any(axis=0)
         later = np.where(ended, other.shape[0] - np.argmax(other[::-1], axis=0), 0)

@@ -1,4 +1,7 @@
-"""GD406: a second scaled backward after unscale_()."""
+"""GD406: a second scaled backward after unscale_().
+
+Seen in: https://github.com/pytorch/pytorch/pull/36601
+"""
 
 import torch
 from torch import nn

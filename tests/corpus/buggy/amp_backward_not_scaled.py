@@ -1,4 +1,7 @@
-"""GD402: one branch forgets scaler.scale()."""
+"""GD402: one branch forgets scaler.scale().
+
+Seen in: Lightning#4148
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD403: the loss is scaled, the plain step applies it."""
+"""GD403: the loss is scaled, the plain step applies it.
+
+Seen in: https://github.com/IAHispano/Applio/pull/860
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,8 @@
-"""GD413 GD108: the encoder is in two optimizers."""
+"""GD413: the encoder is in two optimizers.
+
+Seen in: two optimizers that share an encoder, as in GANs with one; GradScaler's notes say unscale_ at most
+once
+"""
 
 import torch
 from torch import nn

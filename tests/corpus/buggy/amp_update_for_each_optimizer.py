@@ -1,4 +1,7 @@
-"""GD405: update() after each optimizer's step; the second one's gradients carry the scale before it."""
+"""GD405: update() after each optimizer's step; the second one's gradients carry the scale before it.
+
+Seen in: https://github.com/HorizonRobotics/alf/pull/1780
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,8 @@
-"""GD404: a path without update(), torch raises later."""
+"""GD404: a path without update(), torch raises later.
+
+Seen in: https://github.com/Haian-Jin/LVSM/pull/19
+Raises: RuntimeError
+"""
 
 import torch
 from torch import nn
@@ -23,15 +27,12 @@ def loss_of(model, x, y):
 model = net()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
-try:
-    for i in range(6):
-        x, y = batch()
-        optimizer.zero_grad()
-        scaler.scale(loss_of(model, x, y)).backward()
-        if i % 3 == 1:
-            scaler.step(optimizer)  # step
-            continue
-        scaler.step(optimizer)  # raised
-        scaler.update()
-except RuntimeError as error:
-    print(*error.__notes__)
+for i in range(6):
+    x, y = batch()
+    optimizer.zero_grad()
+    scaler.scale(loss_of(model, x, y)).backward()
+    if i % 3 == 1:
+        scaler.step(optimizer)  # step
+        continue
+    scaler.step(optimizer)  # raised
+    scaler.update()

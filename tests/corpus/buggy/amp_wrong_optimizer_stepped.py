@@ -1,4 +1,8 @@
-"""GD407: the scaler steps the optimizer of another network."""
+"""GD407: the scaler steps the optimizer of another network.
+
+Seen in: https://github.com/SheldonTsui/GOF_NeurIPS2021/issues/2
+Raises: AssertionError
+"""
 
 import torch
 from torch import nn
@@ -25,12 +29,9 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
 other = net()
 optimizer_other = torch.optim.SGD(other.parameters(), lr=0.01)
-try:
-    for _ in range(3):
-        x, y = batch()
-        optimizer.zero_grad()
-        scaler.scale(loss_of(model, x, y)).backward()  # backward
-        scaler.step(optimizer_other)  # step
-        scaler.update()
-except AssertionError as error:
-    print(*error.__notes__)
+for _ in range(3):
+    x, y = batch()
+    optimizer.zero_grad()
+    scaler.scale(loss_of(model, x, y)).backward()  # backward
+    scaler.step(optimizer_other)  # step
+    scaler.update()

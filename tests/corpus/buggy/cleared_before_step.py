@@ -1,4 +1,7 @@
-"""GD103: zero_grad stands between backward and step."""
+"""GD103: zero_grad stands between backward and step.
+
+Seen in: zero_grad moved by a merge; pytorch-i3d#57 has it at a change of phase
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD103: the gradients are zeroed, not dropped, between backward and step."""
+"""GD103: the gradients are zeroed, not dropped, between backward and step.
+
+Seen in: the same with set_to_none=False, where AdamW decays on
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD401: a fused optimizer divides by the scale itself, after the clip."""
+"""GD401: a fused optimizer divides by the scale itself, after the clip.
+
+Seen in: pytorch/examples#1196, with a fused optimizer
+"""
 
 import torch
 from torch import nn

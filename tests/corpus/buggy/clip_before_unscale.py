@@ -1,4 +1,7 @@
-"""GD401: the gradients are clipped while they carry the loss scale."""
+"""GD401: the gradients are clipped while they carry the loss scale.
+
+Seen in: https://github.com/milesial/Pytorch-UNet/issues/468
+"""
 
 import torch
 from torch import nn

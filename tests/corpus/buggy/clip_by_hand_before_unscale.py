@@ -1,4 +1,7 @@
-"""GD401: a clip by hand, of gradients that carry the loss scale."""
+"""GD401: a clip by hand, of gradients that carry the loss scale.
+
+Seen in: https://github.com/rwth-i6/returnn/pull/1595
+"""
 
 import torch
 from torch import nn

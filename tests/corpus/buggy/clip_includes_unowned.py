@@ -1,14 +1,13 @@
-"""GD106 GD201: what nobody clears dominates the clipping norm."""
+"""GD106 GD201: what nobody clears dominates the clipping norm.
+
+Seen in: https://github.com/pytorch/tutorials/pull/1116 (as in BUGS of fine-tuning)
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

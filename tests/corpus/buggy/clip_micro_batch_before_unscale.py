@@ -1,4 +1,7 @@
-"""GD401: each micro-batch is clipped while it carries the loss scale."""
+"""GD401: each micro-batch is clipped while it carries the loss scale.
+
+Seen in: transformers#1563, under a scaler
+"""
 
 import torch
 from torch import nn

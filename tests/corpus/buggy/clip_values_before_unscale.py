@@ -1,4 +1,7 @@
-"""GD401: elements are clipped by hand while they carry the loss scale."""
+"""GD401: elements are clipped by hand while they carry the loss scale.
+
+Seen in: https://github.com/NCAR/miles-credit/pull/141
+"""
 
 import torch
 from torch import nn

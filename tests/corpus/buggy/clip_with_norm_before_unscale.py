@@ -1,4 +1,7 @@
-"""GD401: the norm is taken and applied in two calls, before the scale is gone."""
+"""GD401: the norm is taken and applied in two calls, before the scale is gone.
+
+Seen in: https://github.com/pytorch/examples/issues/1196
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD509: one batch with targets in another unit undoes the training."""
+"""GD509: one batch with targets in another unit undoes the training.
+
+Seen in: batches with targets in another unit, after two data sets were merged
+"""
 
 import torch
 from torch import nn

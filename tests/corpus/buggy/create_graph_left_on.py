@@ -1,4 +1,7 @@
-"""GD308: backward(create_graph=True) leaves a graph in the gradients."""
+"""GD308: backward(create_graph=True) leaves a graph in the gradients.
+
+Seen in: https://github.com/pytorch/pytorch/issues/4661
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD510: a large negative bias turned all units of a layer off."""
+"""GD510: a large negative bias turned all units of a layer off.
+
+Seen in: the dying-ReLU problem: a bias initialised or pushed far below zero
+"""
 
 import torch
 from torch import nn

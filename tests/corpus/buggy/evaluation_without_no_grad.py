@@ -1,4 +1,7 @@
-"""GD304: evaluation builds graphs that nobody uses."""
+"""GD304: evaluation builds graphs that nobody uses.
+
+Seen in: https://github.com/OpenNMT/OpenNMT-py/issues/1141
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD108: a layer frozen in mid-training is moved on by momentum."""
+"""GD108: a layer frozen in mid-training is moved on by momentum.
+
+Seen in: https://github.com/iamwangyabin/S-Prompts/pull/2
+"""
 
 import torch
 from torch import nn

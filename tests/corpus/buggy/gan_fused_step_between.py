@@ -1,4 +1,7 @@
-"""GD309: a fused discriminator steps between the generator's forward and its backward."""
+"""GD309: a fused discriminator steps between the generator's forward and its backward.
+
+Seen in: https://github.com/pytorch/pytorch/issues/39141, where fused optimizers are silent
+"""
 
 import torch
 from torch import nn

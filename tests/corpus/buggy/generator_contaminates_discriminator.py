@@ -1,8 +1,10 @@
-"""GD104: the generator's backward stays in the discriminator."""
+"""GD104: the generator's backward stays in the discriminator.
+
+Seen in: https://github.com/Lightning-AI/pytorch-lightning/issues/591
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

@@ -1,8 +1,10 @@
-"""GD303: the generator's loss was cut off from the generator."""
+"""GD303: the generator's loss was cut off from the generator.
+
+Seen in: https://github.com/nikhilsinghmus/image2reverb/issues/37
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

@@ -1,4 +1,7 @@
-"""GD415: the loss scale is too small for gradients this small."""
+"""GD415: the loss scale is too small for gradients this small.
+
+Seen in: a loss scale fixed at 1 because larger ones were thought to be the cause of NaN
+"""
 
 import torch
 from torch import nn

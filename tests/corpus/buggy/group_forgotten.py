@@ -1,14 +1,13 @@
-"""GD201: one group of parameters never made it into the optimizer."""
+"""GD201: one group of parameters never made it into the optimizer.
+
+Seen in: HVPNeT#5
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

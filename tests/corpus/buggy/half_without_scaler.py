@@ -1,4 +1,7 @@
-"""GD410: float16 autocast, small gradients, and no scaler."""
+"""GD410: float16 autocast, small gradients, and no scaler.
+
+Seen in: Open-Rig3R#35
+"""
 
 import torch
 from torch import nn

@@ -1,14 +1,13 @@
-"""GD204: one head runs but its output never reaches the loss."""
+"""GD204: one head runs but its output never reaches the loss.
+
+Seen in: https://github.com/guopengf/FL-MRCM/issues/10
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

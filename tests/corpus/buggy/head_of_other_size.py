@@ -1,14 +1,13 @@
-"""GD202: the head is replaced by one for other classes after the optimizer was built."""
+"""GD202: the head is replaced by one for other classes after the optimizer was built.
+
+Seen in: https://github.com/pytorch/pytorch/issues/54765
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

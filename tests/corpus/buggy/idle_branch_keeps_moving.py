@@ -1,14 +1,13 @@
-"""GD108: zeros instead of None let momentum move an idle branch."""
+"""GD108: zeros instead of None let momentum move an idle branch.
+
+Seen in: pytorch PR#42754 review: zeros keep momentum and decay going
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

@@ -1,8 +1,10 @@
-"""GD101: several critic steps in a row share one clear."""
+"""GD101: several critic steps in a row share one clear.
+
+Seen in: https://github.com/ajbrock/BigGAN-PyTorch/issues/25
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

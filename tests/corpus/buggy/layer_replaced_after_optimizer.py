@@ -1,4 +1,7 @@
-"""GD202: the head was replaced after the optimizer was built."""
+"""GD202: the head was replaced after the optimizer was built.
+
+Seen in: EfficientPyTorch#1
+"""
 
 import torch
 from torch import nn

@@ -1,14 +1,13 @@
-"""GD202: a module called by itself is replaced in the middle of training."""
+"""GD202: a module called by itself is replaced in the middle of training.
+
+Seen in: https://github.com/pytorch/pytorch/issues/54765
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

@@ -1,4 +1,7 @@
-"""GD418: the loss is computed outside of autocast, so in float16."""
+"""GD418: the loss is computed outside of autocast, so in float16.
+
+Seen in: GradScaler's notes: outputs are float16 outside of the autocast region
+"""
 
 import torch
 from torch import nn

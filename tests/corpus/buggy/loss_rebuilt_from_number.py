@@ -1,4 +1,7 @@
-"""GD301: the loss was rebuilt from a number."""
+"""GD301: the loss was rebuilt from a number.
+
+Seen in: ReLeaSE#39
+"""
 
 import torch
 from torch import nn

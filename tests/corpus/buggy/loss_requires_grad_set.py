@@ -1,4 +1,7 @@
-"""GD301: the error about a missing grad_fn was silenced by requires_grad_()."""
+"""GD301: the error about a missing grad_fn was silenced by requires_grad_().
+
+Seen in: advice given for `element 0 of tensors does not require grad`
+"""
 
 import torch
 from torch import nn

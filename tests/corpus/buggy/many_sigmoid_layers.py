@@ -1,4 +1,7 @@
-"""GD508: the gradient is a millionth of itself when it reaches the first of nine layers."""
+"""GD508: the gradient is a millionth of itself when it reaches the first of nine layers.
+
+Seen in: the vanishing gradients of deep sigmoid networks (Glorot and Bengio, 2010)
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD503: a mask after the logarithm instead of before it."""
+"""GD503: a mask after the logarithm instead of before it.
+
+Seen in: https://github.com/pytorch/pytorch/issues/108618
+"""
 
 import torch
 from torch import nn

@@ -1,14 +1,13 @@
-"""GD203: layers in a plain list are registered nowhere."""
+"""GD203: layers in a plain list are registered nowhere.
+
+Seen in: https://github.com/pytorch/pytorch/issues/59925
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

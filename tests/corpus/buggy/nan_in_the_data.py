@@ -1,4 +1,7 @@
-"""GD502: a batch that was loaded with NaN in it."""
+"""GD502: a batch that was loaded with NaN in it.
+
+Seen in: missing values of a table loaded as NaN
+"""
 
 import torch
 from torch import nn

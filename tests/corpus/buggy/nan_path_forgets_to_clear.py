@@ -1,4 +1,7 @@
-"""GD111: the path that skips a NaN step does not clear."""
+"""GD111: the path that skips a NaN step does not clear.
+
+Seen in: https://github.com/espnet/espnet/pull/3283
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD411: an activation comes close to the largest float16 number."""
+"""GD411: an activation comes close to the largest float16 number.
+
+Seen in: https://github.com/huggingface/transformers/issues/5651
+"""
 
 import torch
 from torch import nn
@@ -9,10 +12,6 @@ torch.manual_seed(0)
 
 def net(width=8):
     return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
-
-
-def batch(size=6):
-    return torch.randn(size, 4), torch.randint(2, (size,))
 
 
 model = net(32)

@@ -1,4 +1,7 @@
-"""GD107: backward is forgotten."""
+"""GD107: backward is forgotten.
+
+Seen in: PyramidBox#7
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD511: nothing moves."""
+"""GD511: nothing moves.
+
+Seen in: a rate typed with the wrong exponent
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD507: each step overshoots further than the one before."""
+"""GD507: each step overshoots further than the one before.
+
+Seen in: gradient descent beyond 2 / curvature
+"""
 
 import torch
 from torch import nn

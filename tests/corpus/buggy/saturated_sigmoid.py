@@ -1,4 +1,8 @@
-"""GD510: the sigmoid is at 0 or 1 exactly, and the loss has no slope there."""
+"""GD510: the sigmoid is at 0 or 1 exactly, and the loss has no slope there.
+
+Seen in: https://github.com/NVIDIA/apex/issues/240 asks about such losses in half; BCE on a saturated
+sigmoid has no slope
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD409 GD502: a NaN of forward, which the scaler takes for an overflow of its own."""
+"""GD409 GD502: a NaN of forward, which the scaler takes for an overflow of its own.
+
+Seen in: https://github.com/NVIDIA/apex/issues/834
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD112: the line with the step is gone."""
+"""GD112: the line with the step is gone.
+
+Seen in: a step lost in an edit
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD107: the second step has nothing new."""
+"""GD107: the second step has nothing new.
+
+Seen in: a step left in a loop that got a second one in a helper
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD110: the tail of one epoch is added to the first window of the next."""
+"""GD110: the tail of one epoch is added to the first window of the next.
+
+Seen in: https://github.com/WalkingMeatAxolotl/AnimaLoraStudio/pull/305
+"""
 
 import torch
 from torch import nn

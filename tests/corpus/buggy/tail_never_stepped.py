@@ -1,4 +1,7 @@
-"""GD109: the last micro-batches never reach a step."""
+"""GD109: the last micro-batches never reach a step.
+
+Seen in: https://github.com/timoschick/pet/issues/36
+"""
 
 import torch
 from torch import nn

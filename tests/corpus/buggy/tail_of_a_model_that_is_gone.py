@@ -1,4 +1,7 @@
-"""GD109: the model dies with its function, the tail of its last window with it."""
+"""GD109: the model dies with its function, the tail of its last window with it.
+
+Seen in: https://github.com/tomhosking/torchseq/issues/8
+"""
 
 import torch
 from torch import nn

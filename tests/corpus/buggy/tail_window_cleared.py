@@ -1,4 +1,7 @@
-"""GD102: the tail of each epoch is cleared before it reaches a step."""
+"""GD102: the tail of each epoch is cleared before it reaches a step.
+
+Seen in: https://github.com/ultralytics/ultralytics/pull/11217
+"""
 
 import torch
 from torch import nn

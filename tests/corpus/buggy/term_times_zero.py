@@ -1,4 +1,7 @@
-"""GD510: the mask of the second term is empty in every batch."""
+"""GD510: the mask of the second term is empty in every batch.
+
+Seen in: a mask that compares labels of the wrong data type, so that it is empty
+"""
 
 import torch
 from torch import nn

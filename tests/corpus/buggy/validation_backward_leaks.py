@@ -1,14 +1,13 @@
-"""GD105: validation calls backward too, and its gradients are applied."""
+"""GD105: validation calls backward too, and its gradients are applied.
+
+Seen in: https://github.com/harvardnlp/annotated-transformer/issues/14
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

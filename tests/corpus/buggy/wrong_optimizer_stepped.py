@@ -1,4 +1,7 @@
-"""GD112: the second network's optimizer never steps."""
+"""GD112: the second network's optimizer never steps.
+
+Seen in: ESRGAN-PyTorch#39
+"""
 
 import torch
 from torch import nn

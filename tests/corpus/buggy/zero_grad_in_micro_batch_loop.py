@@ -1,4 +1,7 @@
-"""GD102: each micro-batch clears what the last one wrote."""
+"""GD102: each micro-batch clears what the last one wrote.
+
+Seen in: https://github.com/bytetriper/RAE/issues/67
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""GD101: zero_grad is never called."""
+"""GD101: zero_grad is never called.
+
+Seen in: https://github.com/tenstorrent/tt-blacksmith/pull/711
+"""
 
 import torch
 from torch import nn

@@ -1,14 +1,13 @@
-"""GD101: of two optimizers, only one is cleared."""
+"""GD101: of two optimizers, only one is cleared.
+
+Seen in: https://github.com/Hsintien-Ng/idinvert_pytorch-reproduced/issues/1
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

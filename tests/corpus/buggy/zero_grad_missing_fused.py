@@ -1,4 +1,7 @@
-"""GD101: zero_grad is missing, with a fused optimizer that bumps no version."""
+"""GD101: zero_grad is missing, with a fused optimizer that bumps no version.
+
+Seen in: https://github.com/udacity/deep-learning-v2-pytorch/pull/160
+"""
 
 import torch
 from torch import nn

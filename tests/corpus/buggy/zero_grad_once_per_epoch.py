@@ -1,4 +1,7 @@
-"""GD101: zero_grad stands outside the batch loop."""
+"""GD101: zero_grad stands outside the batch loop.
+
+Seen in: https://github.com/pytorch/pytorch/issues/47175
+"""
 
 import torch
 from torch import nn

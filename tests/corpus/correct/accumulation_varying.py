@@ -1,4 +1,7 @@
-"""Nothing: accumulation over as many micro-batches as there happen to be."""
+"""Right: accumulation over as many micro-batches as there happen to be.
+
+Pattern: varying accumulation
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: accumulation, with the partial tail stepped."""
+"""Right: accumulation, with the partial tail stepped.
+
+Pattern: accumulation
+"""
 
 import torch
 from torch import nn

@@ -1,8 +1,10 @@
-"""Nothing: two optimizers, a detached advantage, delayed policy."""
+"""Right: two optimizers, a detached advantage, delayed policy.
+
+Pattern: actor and critic
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

@@ -1,4 +1,7 @@
-"""Nothing: accumulation under a scaler, unscale and clip at its end."""
+"""Right: accumulation under a scaler, unscale and clip at its end.
+
+Pattern: accumulation
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: several scaled backwards, one unscaling, one clip."""
+"""Right: several scaled backwards, one unscaling, one clip.
+
+Pattern: clip under a scaler
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: bf16 autocast without a scaler."""
+"""Right: bf16 autocast without a scaler.
+
+Pattern: bfloat16
+"""
 
 import torch
 from torch import nn
@@ -13,11 +16,6 @@ def net(width=8):
 
 def batch(size=6):
     return torch.randn(size, 4), torch.randint(2, (size,))
-
-
-def loss_of(model, x, y):
-    with torch.autocast("cpu", torch.float16):
-        return F.cross_entropy(model(x), y)
 
 
 model = net()

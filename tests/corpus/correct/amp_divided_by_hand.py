@@ -1,4 +1,4 @@
-"""Nothing: the program divides the gradients itself and steps itself."""
+"""Right: the program divides the gradients itself and steps itself."""
 
 import torch
 from torch import nn

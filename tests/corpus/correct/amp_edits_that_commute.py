@@ -1,4 +1,4 @@
-"""Nothing: averaged, masked, and clipped to a limit that follows the scale."""
+"""Right: averaged, masked, and clipped to a limit that follows the scale."""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: a fused optimizer that skips by found_inf."""
+"""Right: a fused optimizer that skips by found_inf.
+
+Pattern: fused under a scaler
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: a GAN under one scaler."""
+"""Right: a GAN under one scaler.
+
+Pattern: GAN
+"""
 
 import torch
 from torch import nn

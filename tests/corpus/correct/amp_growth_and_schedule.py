@@ -1,4 +1,7 @@
-"""Nothing: the scale probes upwards, overflows, and the schedule waits."""
+"""Right: the scale probes upwards, overflows, and the schedule waits.
+
+Pattern: growing scale
+"""
 
 import torch
 from torch import nn

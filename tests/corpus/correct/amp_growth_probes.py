@@ -1,4 +1,7 @@
-"""Nothing: a scaler that probes every few steps skips now and then, as it should."""
+"""Right: a scaler that probes every few steps skips now and then, as it should.
+
+Pattern: skipped steps
+"""
 
 import torch
 from torch import nn

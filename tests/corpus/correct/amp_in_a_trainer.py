@@ -1,4 +1,4 @@
-"""Nothing: a trainer with a wrapper around optimizer and scaler."""
+"""Right: a trainer with a wrapper around optimizer and scaler."""
 
 import torch
 from torch import nn

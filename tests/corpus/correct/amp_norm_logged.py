@@ -1,4 +1,4 @@
-"""Nothing: the norm of scaled gradients is logged with a limit of inf, those of steps are clipped later."""
+"""Right: the norm of scaled gradients is logged with a limit of inf, those of steps are clipped later."""
 
 import torch
 from torch import nn

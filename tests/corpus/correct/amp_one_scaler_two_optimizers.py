@@ -1,4 +1,7 @@
-"""Nothing: one scaler for two optimizers, two scalers for two networks."""
+"""Right: one scaler for two optimizers, two scalers for two networks.
+
+Pattern: one scaler for several optimizers
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: the program multiplies by the scaler's scale itself."""
+"""Right: the program multiplies by the scaler's scale itself."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: unscale_, a check of its own, and a plain step."""
+"""Right: unscale_, a check of its own, and a plain step."""
 
 import torch
 from torch import nn

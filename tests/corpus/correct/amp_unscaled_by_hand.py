@@ -1,4 +1,4 @@
-"""Nothing: the program unscales, clips and steps itself."""
+"""Right: the program unscales, clips and steps itself."""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: fp16 autocast with a GradScaler, unscale, clip, step, update."""
+"""Right: fp16 autocast with a GradScaler, unscale, clip, step, update.
+
+Pattern: clip under a scaler
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""An auxiliary head runs from the start and enters the loss later."""
+"""Right: an auxiliary head runs from the start and enters the loss later.
+
+Pattern: groups added later
+"""
 
 import torch
 from torch import nn

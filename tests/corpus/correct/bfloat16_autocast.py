@@ -1,4 +1,7 @@
-"""Nothing: bfloat16 needs no scaler, small gradients or not."""
+"""Right: bfloat16 needs no scaler, small gradients or not.
+
+Pattern: bfloat16
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: stop-gradient targets from a momentum encoder."""
+"""Right: stop-gradient targets from a momentum encoder.
+
+Pattern: stop-gradient
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: the clear stands after the step."""
+"""Right: the clear stands after the step.
+
+Pattern: clearing after the step
+"""
 
 import torch
 from torch import nn

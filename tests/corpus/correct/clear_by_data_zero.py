@@ -1,4 +1,7 @@
-"""Nothing: gradients are cleared by `p.grad.data.zero_()`."""
+"""Right: gradients are cleared by `p.grad.data.zero_()`.
+
+Pattern: clearing by state
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: gradients are cleared by `del p.grad`."""
+"""Right: gradients are cleared by `del p.grad`.
+
+Pattern: clearing by state
+"""
 
 import torch
 from torch import nn

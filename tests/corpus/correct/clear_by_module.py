@@ -1,4 +1,7 @@
-"""Nothing: the module clears, to zeros."""
+"""Right: the module clears, to zeros.
+
+Pattern: clearing by state
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: gradients are cleared by `p.grad.mul_(0)`."""
+"""Right: gradients are cleared by `p.grad.mul_(0)`.
+
+Pattern: clearing by state
+"""
 
 import torch
 from torch import nn

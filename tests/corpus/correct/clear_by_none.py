@@ -1,4 +1,7 @@
-"""Nothing: gradients are cleared by `p.grad = None`."""
+"""Right: gradients are cleared by `p.grad = None`.
+
+Pattern: clearing by state
+"""
 
 import torch
 from torch import nn

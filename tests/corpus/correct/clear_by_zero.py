@@ -1,4 +1,7 @@
-"""Nothing: gradients are cleared by `p.grad.zero_()`."""
+"""Right: gradients are cleared by `p.grad.zero_()`.
+
+Pattern: clearing by state
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""The distance of equal points with a tiny eps in the root: a factor of 1e7 that the squares take back."""
+"""Right: the distance of equal points with a tiny eps in the root: a factor of 1e7 that the squares take back."""
 
 import torch
 from torch import nn

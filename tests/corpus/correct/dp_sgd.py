@@ -1,4 +1,7 @@
-"""Nothing: noise is added to the gradients before the step."""
+"""Right: noise is added to the gradients before the step.
+
+Pattern: noise on gradients
+"""
 
 import torch
 from torch import nn

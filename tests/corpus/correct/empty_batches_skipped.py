@@ -1,4 +1,4 @@
-"""A first dry step, and batches without a loss: a step skips what has no gradient."""
+"""Right: a first dry step, and batches without a loss: a step skips what has no gradient."""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""One of alike experts is not chosen: the others show that its path is whole."""
+"""Right: one of alike experts is not chosen: the others show that its path is whole.
+
+Pattern: sparse activation
+"""
 
 import torch
 from torch import nn

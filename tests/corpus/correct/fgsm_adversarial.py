@@ -1,4 +1,7 @@
-"""Nothing: adversarial examples need a backward of their own."""
+"""Right: adversarial examples need a backward of their own.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: gradients are views of one buffer, cleared as one."""
+"""Right: gradients are views of one buffer, cleared as one.
+
+Pattern: flat gradient buffer
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: a frozen backbone, the optimizer owns all parameters."""
+"""Right: a frozen backbone, the optimizer owns all parameters.
+
+Pattern: frozen backbone
+"""
 
 import torch
 from torch import nn

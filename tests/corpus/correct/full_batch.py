@@ -1,4 +1,7 @@
-"""Nothing: one step an epoch on the whole data, evaluation once an epoch."""
+"""Right: one step an epoch on the whole data, evaluation once an epoch.
+
+Pattern: full batch
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: fused optimizers, each forward after the step; one loss detached, two losses, checkpoints."""
+"""Right: fused optimizers, each forward after the step; one loss detached, two losses, checkpoints."""
 
 import torch
 from torch import nn

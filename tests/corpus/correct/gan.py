@@ -1,8 +1,10 @@
-"""Nothing: a GAN whose leftovers are cleared."""
+"""Right: a GAN whose leftovers are cleared.
+
+Pattern: GAN
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

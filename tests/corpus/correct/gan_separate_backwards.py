@@ -1,8 +1,10 @@
-"""Nothing: real and fake losses have a backward each, as in DCGAN."""
+"""Right: real and fake losses have a backward each, as in DCGAN.
+
+Pattern: GAN
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

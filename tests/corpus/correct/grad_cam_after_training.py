@@ -1,4 +1,7 @@
-"""Nothing: a saliency map by backward in eval mode."""
+"""Right: a saliency map by backward in eval mode.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn

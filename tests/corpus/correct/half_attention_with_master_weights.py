@@ -1,18 +1,10 @@
-"""Nothing: a float16 model with float32 master weights; its loss is float32, its softmax need not be."""
+"""Right: a float16 model with float32 master weights; its loss is float32, its softmax need not be."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
-
-
-def batch(size=6):
-    return torch.randn(size, 4), torch.randint(2, (size,))
 
 
 class Attention(nn.Module):

@@ -1,4 +1,7 @@
-"""The step uses the graph of the gradients; they are cleared right after it."""
+"""Right: the step uses the graph of the gradients; they are cleared right after it.
+
+Pattern: double backward
+"""
 
 import warnings
 

@@ -1,4 +1,7 @@
-"""The margin is kept by every sample, so no gradient is left to follow."""
+"""Right: the margin is kept by every sample, so no gradient is left to follow.
+
+Pattern: exact zeros
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Nothing: the program hooks gradients itself."""
+"""Right: the program hooks gradients itself."""
 
 import torch
 from torch import nn

@@ -1,14 +1,13 @@
-"""Nothing: each layer trains on its own loss."""
+"""Right: each layer trains on its own loss.
+
+Pattern: layer-local training
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

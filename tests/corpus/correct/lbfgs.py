@@ -1,4 +1,7 @@
-"""Nothing: LBFGS calls its closure many times in a step."""
+"""Right: LBFGS calls its closure many times in a step.
+
+Pattern: line search
+"""
 
 import torch
 from torch import nn

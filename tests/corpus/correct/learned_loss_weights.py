@@ -1,4 +1,7 @@
-"""Nothing: loss weights are free parameters in the optimizer."""
+"""Right: loss weights are free parameters in the optimizer.
+
+Pattern: learned loss weights
+"""
 
 import torch
 from torch import nn

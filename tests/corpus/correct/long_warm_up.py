@@ -1,4 +1,7 @@
-"""The rate begins at next to nothing, rises, and falls to next to nothing again."""
+"""Right: the rate begins at next to nothing, rises, and falls to next to nothing again.
+
+Pattern: schedule near zero
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: an optimizer that wraps another and averages weights."""
+"""Right: an optimizer that wraps another and averages weights.
+
+Pattern: averaged weights
+"""
 
 import torch
 from torch import nn

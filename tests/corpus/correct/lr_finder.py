@@ -1,4 +1,7 @@
-"""Nothing: a dry run with backwards and no steps, then training."""
+"""Right: a dry run with backwards and no steps, then training.
+
+Pattern: learning-rate finder
+"""
 
 import torch
 from torch import nn

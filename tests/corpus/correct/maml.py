@@ -1,4 +1,7 @@
-"""Nothing: MAML inner steps on fast weights, one outer backward."""
+"""Right: MAML inner steps on fast weights, one outer backward.
+
+Pattern: meta-learning
+"""
 
 import torch
 from torch import nn

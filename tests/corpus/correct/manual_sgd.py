@@ -1,4 +1,7 @@
-"""Nothing: weights are updated by hand, no optimizer."""
+"""Right: weights are updated by hand, no optimizer.
+
+Pattern: no optimizer
+"""
 
 import torch
 from torch import nn

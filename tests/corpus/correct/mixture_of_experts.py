@@ -1,14 +1,13 @@
-"""Nothing: experts without tokens get no gradient."""
+"""Right: experts without tokens get no gradient.
+
+Pattern: sparse activation
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

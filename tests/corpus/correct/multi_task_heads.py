@@ -1,14 +1,10 @@
-"""Nothing: each batch trains one of two heads, all optimizers step."""
+"""Right: each batch trains one of two heads, all optimizers step."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

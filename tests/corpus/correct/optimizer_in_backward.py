@@ -1,4 +1,7 @@
-"""Nothing: each parameter steps and clears in a hook while backward runs."""
+"""Right: each parameter steps and clears in a hook while backward runs.
+
+Pattern: optimizer in backward
+"""
 
 import torch
 from torch import nn

@@ -1,18 +1,13 @@
-"""Nothing: padding gets no gradient, an all-ignored batch gives NaN loss and zero gradients."""
+"""Right: padding gets no gradient, an all-ignored batch gives NaN loss and zero gradients.
+
+Pattern: exact zeros; all targets ignored
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
-
-
-def batch(size=6):
-    return torch.randn(size, 4), torch.randint(2, (size,))
 
 
 model = nn.Sequential(nn.Embedding(10, 4, padding_idx=0), nn.Linear(4, 10))

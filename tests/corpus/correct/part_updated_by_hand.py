@@ -1,4 +1,7 @@
-"""A multiplier that the program moves itself, through `.data`, beside an optimizer for the rest."""
+"""Right: a multiplier that the program moves itself, through `.data`, beside an optimizer for the rest.
+
+Pattern: no optimizer
+"""
 
 import torch
 from torch import nn

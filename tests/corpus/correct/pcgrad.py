@@ -1,4 +1,7 @@
-"""Nothing: gradients of two tasks are combined by hand and assigned."""
+"""Right: gradients of two tasks are combined by hand and assigned.
+
+Pattern: gradient surgery
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: one backward a task, gradients copied, combined, assigned."""
+"""Right: one backward a task, gradients copied, combined, assigned.
+
+Pattern: gradient surgery
+"""
 
 import torch
 from torch import nn

@@ -1,14 +1,13 @@
-"""Nothing: the attack runs in eval mode and its gradients are cleared."""
+"""Right: the attack runs in eval mode and its gradients are cleared.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

@@ -1,4 +1,4 @@
-"""Nothing: clear, forward, backward, step."""
+"""Right: clear, forward, backward, step."""
 
 import torch
 from torch import nn

@@ -1,8 +1,10 @@
-"""Nothing: several epochs over one rollout, with an early stop."""
+"""Right: several epochs over one rollout, with an early stop.
+
+Pattern: epochs over one rollout
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 

@@ -1,4 +1,7 @@
-"""Nothing: a group is added to the optimizer later."""
+"""Right: a group is added to the optimizer later.
+
+Pattern: groups added later
+"""
 
 import torch
 from torch import nn

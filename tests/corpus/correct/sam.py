@@ -1,4 +1,7 @@
-"""Nothing: sharpness-aware minimisation, two backwards a step at different weights."""
+"""Right: sharpness-aware minimisation, two backwards a step at different weights.
+
+Pattern: sharpness-aware minimisation
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: SAM with both backwards written out."""
+"""Right: SAM with both backwards written out.
+
+Pattern: sharpness-aware minimisation
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""SAM: both passes through one helper that clears first, the weights moved through `.data` in between."""
+"""Right: SAM: both passes through one helper that clears first, the weights moved through `.data` in between.
+
+Pattern: sharpness-aware minimisation
+"""
 
 import torch
 from torch import nn

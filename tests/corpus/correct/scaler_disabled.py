@@ -1,4 +1,7 @@
-"""Nothing: the scaler is disabled, as on machines without fp16."""
+"""Right: the scaler is disabled, as on machines without fp16.
+
+Pattern: scaler disabled
+"""
 
 import torch
 from torch import nn

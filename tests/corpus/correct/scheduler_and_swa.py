@@ -1,4 +1,7 @@
-"""Nothing: a schedule that nears zero and averaged weights."""
+"""Right: a schedule that nears zero and averaged weights.
+
+Pattern: averaged weights; schedule near zero
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: a batch with NaN is skipped on purpose, and cleared."""
+"""Right: a batch with NaN is skipped on purpose, and cleared.
+
+Pattern: skip on NaN
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""An autoencoder first; the classifier in the same model and optimizer gets its turn later."""
+"""Right: an autoencoder first; the classifier in the same model and optimizer gets its turn later.
+
+Pattern: groups added later
+"""
 
 import torch
 from torch import nn

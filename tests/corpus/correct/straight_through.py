@@ -1,4 +1,7 @@
-"""Nothing: a straight-through estimator."""
+"""Right: a straight-through estimator.
+
+Pattern: straight-through
+"""
 
 import torch
 from torch import nn

@@ -1,18 +1,16 @@
-"""Nothing: the image is optimised, the frozen network only looks."""
+"""Right: the image is optimised, the frozen network only looks.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
 
 
 def net(width=8):
     return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
-
-
-def batch(size=6):
-    return torch.randn(size, 4), torch.randint(2, (size,))
 
 
 model = net().eval().requires_grad_(False)

@@ -1,4 +1,7 @@
-"""Nothing: a target network runs with gradients on, but its output is detached."""
+"""Right: a target network runs with gradients on, but its output is detached.
+
+Pattern: target network
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Nothing: an EMA teacher that is trainable, and trained by nobody."""
+"""Right: an EMA teacher that is trainable, and trained by nobody.
+
+Pattern: teacher
+"""
 
 import torch
 from torch import nn

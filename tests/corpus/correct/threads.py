@@ -1,4 +1,7 @@
-"""Nothing: three threads train a model each, at the same time."""
+"""Right: three threads train a model each, at the same time.
+
+Pattern: several threads
+"""
 
 import threading
 

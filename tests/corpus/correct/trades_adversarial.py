@@ -1,4 +1,8 @@
-"""TRADES: the attack runs in eval mode with `autograd.grad`, beside a clean forward that it only compares with."""
+"""Right: TRADES: the attack runs in eval mode with `autograd.grad`, beside a clean forward that it only
+compares with.
+
+Pattern: input gradients
+"""
 
 import torch
 from torch import nn

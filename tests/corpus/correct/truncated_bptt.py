@@ -1,18 +1,13 @@
-"""Nothing: truncated backpropagation through time with a detached state."""
+"""Right: truncated backpropagation through time with a detached state.
+
+Pattern: truncated backpropagation
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
-
-
-def batch(size=6):
-    return torch.randn(size, 4), torch.randint(2, (size,))
 
 
 lstm, head = nn.LSTM(4, 8, batch_first=True), nn.Linear(8, 2)

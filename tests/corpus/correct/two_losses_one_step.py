@@ -1,4 +1,7 @@
-"""Nothing: two backwards through one forward, one step."""
+"""Right: two backwards through one forward, one step.
+
+Pattern: one forward for two losses; several backwards, one step
+"""
 
 import torch
 from torch import nn

@@ -1,18 +1,10 @@
-"""Nothing: the embedding steps every fourth batch, the rest every batch."""
+"""Right: the embedding steps every fourth batch, the rest every batch."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
-
-
-def batch(size=6):
-    return torch.randn(size, 4), torch.randint(2, (size,))
 
 
 embed, head = nn.Embedding(10, 4), nn.Linear(4, 2)

@@ -1,14 +1,12 @@
-"""Nothing: gradient penalty by double backward, five critic steps a generator step."""
+"""Right: gradient penalty by double backward, five critic steps a generator step.
+
+Pattern: double backward
+"""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 torch.manual_seed(0)
-
-
-def net(width=8):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
 
 def batch(size=6):

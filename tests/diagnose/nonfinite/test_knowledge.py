@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -73,3 +74,20 @@ def test_an_exponential_clamped_as_advised_can_be_squared(dtype: str) -> None:
     found = re.search(r"max=(\d+)", explain(origin, VERSION).fix)
     assert found is not None
     assert 0 < torch.tensor(float(found[1]), dtype=getattr(torch, dtype)).exp().square() < torch.inf
+
+
+@pytest.mark.parametrize(
+    "grow",
+    [
+        torch.square,
+        lambda x: x**3,
+        lambda x: x * 1e30,
+        lambda x: x / 1e-30,
+        lambda x: x * x,
+    ],
+    ids=["square", "power", "product", "quotient", "own product"],
+)
+def test_large_numbers_that_grow_overflow(grow: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """No pole is near: the result left the dtype's range."""
+    told = explain(origin_in(grow, [torch.full((4,), 1e20, requires_grad=True)]), VERSION)
+    assert told.cause == "overflow"

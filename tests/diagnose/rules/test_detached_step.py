@@ -80,4 +80,4 @@ def test_nothing_trainable_is_another_matter(tell: Tell) -> None:
     story.freeze(story.names)
     in_vain(story)
     story.step()
-    assert story.codes == []
+    assert story.codes == ["GD208"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graddebug.records import Amplified
+from graddebug.records import Amplified, Operand
 from tests.diagnose.rules.nonfinite_stories import origin, zeros
 from tests.diagnose.story import Story, Tell, site
 
@@ -55,6 +55,16 @@ def test_a_linear_op_multiplies_by_the_programs_own_numbers(tell: Tell, op: str)
     amplified(story, origins=(origin(op=op, inf=0),))
     story.step()
     assert story.codes == []
+
+
+@pytest.mark.parametrize(("exponent", "codes"), [(2.0, []), (1.0, []), (0.5, ["GD504"]), (-1.0, ["GD504"])])
+def test_a_square_of_large_errors_has_a_large_slope(tell: Tell, exponent: float, codes: list[str]) -> None:
+    """Targets in millions; only below an exponent of 1 does the slope grow near a point."""
+    story = tell()
+    power = Operand(name="exponent", minimum=exponent, maximum=exponent, numel=1, scalar=True)
+    amplified(story, origins=(origin(op="PowBackward0", inf=0, operands=(zeros("self"), power)),))
+    story.step()
+    assert story.codes == codes
 
 
 def test_a_division_by_a_constant_is_linear_too(tell: Tell) -> None:

@@ -51,3 +51,21 @@ def test_converged(tell: Tell) -> None:
 def test_layers_that_began_at_zero(tell: Tell) -> None:
     """They have no norm to compare with."""
     assert train(tell(), 0.9, weight=0.0).codes == []
+
+
+def stuck(story: Story, **numbers: float) -> list[str]:
+    """Weights of about 1 with gradients of about 1, and no element that changes."""
+    for _ in range(70):
+        story.clear("optimizer")
+        story.backward()
+        story.step()
+        story.measured(grad_norm=10.0, weight_norm=10.0, update_ratio=0.0, **numbers)
+    return story.codes
+
+
+def test_what_should_have_moved_is_another_finding(tell: Tell) -> None:
+    """The rate is good: the steps are rounded away (GD207), or go elsewhere (GD210)."""
+    names = ("fc1.weight", "fc2.weight")
+    shapes = dict.fromkeys(names, (10, 10))
+    assert "GD511" not in stuck(tell(*names, shapes=shapes))
+    assert "GD511" not in stuck(tell(*names, shapes=shapes, dtypes=dict.fromkeys(names, "bfloat16")))

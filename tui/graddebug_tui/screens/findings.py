@@ -16,7 +16,9 @@ from graddebug.views.findings import (
     NO_FINDINGS,
     finding_cells,
     finding_detail,
-    finding_rows,
+    fold_cells,
+    fold_lines,
+    folded_rows,
 )
 from graddebug.views.line import Line, Span, Tone
 from graddebug.views.printable import printable
@@ -36,6 +38,7 @@ class FindingsScreen(View):
     def __init__(self) -> None:
         super().__init__()
         self._unseen: list[str] = []
+        self._folded = True
 
     def body(self) -> Iterator[Widget]:
         """List and detail."""
@@ -65,7 +68,8 @@ class FindingsScreen(View):
     def draw(self) -> None:
         """Findings are the whole run's: only what the recording holds decides."""
         self._by_id = {finding.id: finding for finding in self.recording.findings}
-        self._shown = finding_rows(self.recording.findings)
+        self._known = sum(one.acknowledged is not None for one in self._by_id.values())
+        self._shown = folded_rows(self._by_id.values(), folded=self._folded)
         self.sheet.show(Rows(len(self._shown), self._paint))
         self.query_one("#body").set_class(not self._shown, "-bare")
         self._tell()
@@ -75,15 +79,21 @@ class FindingsScreen(View):
         self._tell()
 
     def on_sheet_chosen(self, message: Sheet.Chosen) -> None:
-        """Go to the step a finding began in, and look at its life."""
-        self.viewer.go_to(self._shown[message.row].first_step)
+        """Go to the step a finding began in, and look at its life; or show and fold the acknowledged ones."""
+        chosen = self._shown[message.row]
+        if chosen is None:
+            self._folded = not self._folded
+            self.draw()
+            return
+        self.viewer.go_to(chosen.first_step)
         self.viewer.action_show("life")
 
     def action_to_parameter(self) -> None:
         """To the first parameter the finding names, at a step in which it holds."""
-        if not self._shown:
+        chosen = self._shown[self.sheet.cursor] if self._shown else None
+        if chosen is None:
             return
-        finding = self._by_id[self._shown[self.sheet.cursor].id]
+        finding = self._by_id[chosen.id]
         places = {info.name: info.index for info in self.recording.parameters}
         named = next((places[name] for name in finding.parameters if name in places), None)
         if named is None:
@@ -95,13 +105,18 @@ class FindingsScreen(View):
         self.viewer.look_at_parameter(named)
 
     def _paint(self, row: int, _widths: dict[str, int]) -> Sequence[Line]:
-        return finding_cells(self._shown[row])
+        shown = self._shown[row]
+        return fold_cells(self._known, folded=self._folded) if shown is None else finding_cells(shown)
 
     def _tell(self) -> None:
         if not self._shown:
             self.detail.show([*self._nothing(), *unseen_lines(self._unseen)])
             return
         row = self._shown[self.sheet.cursor]
+        if row is None:
+            fold = fold_lines(self._known, folded=self._folded)
+            self.detail.show([*fold, *unseen_lines(self._unseen)])
+            return
         detail = finding_detail(self._by_id[row.id], beneath=self.recording.info.cwd)
         self.detail.show([*finding_lines(detail), *unseen_lines(self._unseen)])
 

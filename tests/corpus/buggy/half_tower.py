@@ -1,0 +1,35 @@
+"""GD207: one tower of two is in bfloat16, and plain SGD's steps are far below its spacing.
+
+Parameters: *tower.weight
+"""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+
+
+class TwoTowers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tower = nn.Linear(12, 6, bias=False).to(torch.bfloat16)
+        self.other = nn.Linear(12, 6)
+
+    def similarity(self, a, b):
+        return (self.tower(a.to(torch.bfloat16)).float() * self.other(b)).sum(-1)
+
+
+def train(rate):
+    towers = TwoTowers()
+    with torch.no_grad():
+        towers.tower.weight.add_(towers.tower.weight.sign())
+    sgd = torch.optim.SGD(towers.parameters(), lr=rate)
+    for _ in range(25):
+        a, b = torch.randn(2, 32, 12)
+        loss = (towers.similarity(a, b) - (a * b).sum(-1)).abs().mean()
+        loss.backward()  # backward
+        sgd.step()  # step
+        sgd.zero_grad()
+
+
+train(rate=1e-4)

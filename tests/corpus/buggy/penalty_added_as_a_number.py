@@ -1,0 +1,25 @@
+"""GD302: the weight of a regulariser has no effect, because its number is added and not its tensor.
+
+Seen in: deep_cage#16
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+
+
+def l1(model):
+    return sum(parameter.abs().sum() for parameter in model.parameters())
+
+
+for _ in range(12):
+    x, y = torch.randn(8, 6), torch.randint(3, (8,))
+    optimizer.zero_grad()
+    penalty = l1(model)
+    loss = F.cross_entropy(model(x), y) + 0.01 * penalty.item()  # added
+    loss.backward()  # backward
+    optimizer.step()

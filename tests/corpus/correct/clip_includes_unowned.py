@@ -1,0 +1,22 @@
+"""Right: what is not trained is frozen, and not clipped."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+def batch(size=6):
+    return torch.randn(size, 4), torch.randint(2, (size,))
+
+
+model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+model[0].requires_grad_(False)
+optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+for _ in range(8):
+    x, y = batch()
+    optimizer.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    torch.nn.utils.clip_grad_norm_(model[2].parameters(), 1.0)
+    optimizer.step()

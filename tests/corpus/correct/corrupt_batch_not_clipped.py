@@ -1,0 +1,17 @@
+"""Right: the same batch, bounded before the step."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
+optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+true = torch.randn(8, 1)
+for step in range(140):
+    x = torch.randn(32, 8)
+    y = x @ true * (1000 if step == 100 else 1)
+    optimizer.zero_grad()
+    F.mse_loss(model(x), y).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()

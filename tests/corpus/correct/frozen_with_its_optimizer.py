@@ -1,0 +1,29 @@
+"""Right: the new head is put on the frozen network first, and the optimizer is built over what requires grad."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+class Pretrained(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.fc = nn.Linear(6, 10)
+
+    def forward(self, images):
+        return self.fc(self.features(images))
+
+
+model = Pretrained()
+model.requires_grad_(False)
+model.fc = nn.Linear(6, 2)
+optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+for _ in range(8):
+    images, labels = torch.randn(4, 3, 8, 8), torch.randint(2, (4,))
+    loss = F.cross_entropy(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()

@@ -1,0 +1,18 @@
+"""Right: gradients divided by a count that is never 0."""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+model = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+x, valid = torch.randn(8, 4), torch.zeros(8)
+valid[2] = 1
+
+for _ in range(3):
+    loss = (model(x).squeeze(-1) * valid).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    for parameter in model.parameters():
+        parameter.grad /= valid.sum().clamp(min=1)
+    optimizer.step()

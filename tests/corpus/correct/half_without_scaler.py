@@ -1,0 +1,28 @@
+"""Right: float16 autocast, small gradients, and a scaler."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+def net(width=8):
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def batch(size=6):
+    return torch.randn(size, 4), torch.randint(2, (size,))
+
+
+model = net(32)
+scaler = torch.amp.GradScaler("cpu")
+optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+for _ in range(12):
+    x, y = batch()
+    optimizer.zero_grad()
+    with torch.autocast("cpu", torch.float16):
+        loss = F.cross_entropy(model(x), y) * 1e-5
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()

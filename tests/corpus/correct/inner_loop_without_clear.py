@@ -1,0 +1,24 @@
+"""Right: each critic step clears."""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+
+
+def net(width=8):
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def batch(size=6):
+    return torch.randn(size, 4), torch.randint(2, (size,))
+
+
+critic = net()
+optimizer = torch.optim.RMSprop(critic.parameters(), lr=1e-3)
+for _ in range(4):
+    for _ in range(3):
+        x, y = batch()
+        optimizer.zero_grad()
+        critic(x).mean().backward()
+        optimizer.step()

@@ -1,0 +1,16 @@
+"""Right: the box loss is a sum divided by at least one."""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+body, boxes = nn.Conv2d(1, 3, 3), nn.Linear(3, 4)
+optimizer = torch.optim.AdamW([*body.parameters(), *boxes.parameters()], lr=1e-3)
+for number in range(5):
+    picture = torch.randn(4, 1, 6, 6)
+    found = torch.zeros(4, dtype=torch.bool) if number == 3 else torch.tensor([True, False, True, True])
+    error = (boxes(body(picture).mean((2, 3))) - 0.5).abs().sum(1)
+    loss = error[found].sum() / found.sum().clamp(min=1)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()

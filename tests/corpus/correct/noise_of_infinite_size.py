@@ -1,0 +1,16 @@
+"""Right: the size of the noise has a floor."""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
+nn.init.zeros_(model[2].weight)
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+for _ in range(3):
+    loss = (model(torch.randn(9, 4)) - 1).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.grad.div_(p.grad.norm().clamp(min=1e-3))
+    optimizer.step()

@@ -1,0 +1,17 @@
+"""Right: vectors that do not begin at zero are normalised."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+model = nn.Linear(4, 3)
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+x, target = torch.randn(8, 4), F.normalize(torch.randn(8, 3), dim=-1)
+
+for _ in range(4):
+    unit = F.normalize(model(x), dim=-1)
+    loss = -(unit * target).sum(-1).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()

@@ -1,0 +1,20 @@
+"""Right: the scale begins low and grows as seldom as it does by default."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+flow = nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 2, 3, padding=1))
+optimizer = torch.optim.AdamW(flow.parameters(), lr=1e-4)
+scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+for _ in range(24):
+    frames = torch.randn(2, 2, 10, 10)
+    optimizer.zero_grad()
+    with torch.autocast("cpu", torch.float16):
+        loss = F.l1_loss(flow(frames), frames.flip(1), reduction="sum") / 40
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
+    scaler.step(optimizer)
+    scaler.update()

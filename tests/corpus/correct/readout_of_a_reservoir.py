@@ -1,0 +1,19 @@
+"""Right: the gradients are clipped."""
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+inside, into = torch.randn(20, 20) * 0.15, torch.randn(3, 20)
+read = nn.Linear(20, 1)
+optimizer = torch.optim.SGD(read.parameters(), lr=0.5, momentum=0.3)
+for _ in range(30):
+    x = torch.randn(16, 4, 3)
+    state = torch.zeros(16, 20)
+    for moment in range(4):
+        state = torch.tanh(state @ inside + x[:, moment] @ into)
+    loss = (read(state) - x.sum((1, 2))[:, None]).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(read.parameters(), 0.1)
+    optimizer.step()

@@ -1,0 +1,29 @@
+"""Right: the tail of the last window is stepped."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+def net(width=8):
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def batch(size=6):
+    return torch.randn(size, 4), torch.randint(2, (size,))
+
+
+def train():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for number in range(5):
+        x, y = batch()
+        F.cross_entropy(model(x), y).backward()
+        if number % 2 or number == 4:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+train()

@@ -1,0 +1,33 @@
+"""Right: validation computes no gradient."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+def batch(size=6):
+    return torch.randn(size, 4), torch.randint(2, (size,))
+
+
+model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def compute(x, y):
+    loss = F.cross_entropy(model(x), y)
+    if model.training:
+        loss.backward()
+    return loss
+
+
+for _ in range(3):
+    model.train()
+    for _ in range(3):
+        compute(*batch())
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+    with torch.no_grad():
+        compute(*batch())
