@@ -1,4 +1,4 @@
-"""What the rules about clipping share: what a call was made for, what it found, and what it left unclipped."""
+"""What the rules about clipping share: what a call was for, what it found, and what it left unclipped."""
 
 from __future__ import annotations
 

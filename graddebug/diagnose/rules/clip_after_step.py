@@ -45,8 +45,8 @@ class ClipAfterStep(Rule):
     severity = Severity.ERROR
     needs = (CLIPPING,)
     why = (
-        "A clip changes `.grad`, and `.grad` is read by the step. Called after it, the clip shrinks gradients "
-        "that the next zero_grad() throws away: every step is as long as if there were no clip at all."
+        "A clip changes `.grad`, and `.grad` is read by the step. Called after it, the clip shrinks what the "
+        "next zero_grad() throws away: every step is as long as if there were no clip at all."
     )
     fix = "Call the clip between `loss.backward()` and `optimizer.step()`."
     example = (
@@ -128,7 +128,9 @@ def _claim(late: _Late, ledger: Ledger) -> Claim:
     unharmed = bool(event.params) and event.max_norm is not None and not acted(event)
     return Claim(
         step=event.step,
-        message=f"{sentence(clip)} ran after {stepped} had applied the gradients of {PARAMETERS}. {_did(event)}",
+        message=(
+            f"{sentence(clip)} ran after {stepped} had applied the gradients of {PARAMETERS}. {_did(event)}"
+        ),
         fix=f"Move {clip} in front of {stepped}, after the backward.",
         roles=roles(step=step.site, clip=event.site),
         parameters=tuple(sorted(late.call.params)),
@@ -149,4 +151,4 @@ def _did(event: Clipped) -> str:
     norm = number(event.total_norm)
     if acted(event):
         return f"It cut their norm from {norm} to {number(event.max_norm)}, but the step had used {norm}."
-    return f"Their norm was {norm}, below its limit of {number(event.max_norm)}; where it is not, it will not help."
+    return f"Their norm was {norm}, below its limit of {number(event.max_norm)}: no harm yet."

@@ -11,7 +11,7 @@ from graddebug.records import Clipped, Forward, Severity
 
 
 class ClipBeforeBackward(Rule):
-    """It finds None, zeros or what an earlier step has used; then the backward writes, and the step applies."""
+    """It finds None, zeros or what an earlier step has used; the backward writes only then."""
 
     code = "GD602"
     slug = "clip-before-backward"

@@ -139,8 +139,8 @@ def _claim(clip: _Clip, step: OptimizerStep, foreign: _Foreign, ledger: Ledger) 
         step=event.step,
         message=(
             f"{sentence(call)} counts {PARAMETERS}, which {quoted(step.site, f'{name}.step()')} does not "
-            f"train: their norm is {number(foreign.norm)}, and {number(foreign.own)} that of the gradients it "
-            f"applies. Those were shrunk to {number(applied)}; by themselves they would have kept "
+            f"train: their norm is {number(foreign.norm)}, and {number(foreign.own)} that of the gradients "
+            f"it applies. Those were shrunk to {number(applied)}; by themselves they would have kept "
             f"{number(meant)}."
         ),
         fix=f"Give {call} the parameters that `{name}` owns, and no others.",

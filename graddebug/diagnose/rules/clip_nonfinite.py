@@ -21,9 +21,9 @@ class ClipNonfinite(Rule):
     severity = Severity.ERROR
     needs = (CLIPPING,)
     why = (
-        "clip_grad_norm_ multiplies every gradient by max_norm / norm. With a norm of inf that is 0, with NaN "
-        "or with max_norm=inf it is NaN: one bad gradient, or a norm that overflows, takes all good ones with "
-        "it. The step that follows teaches nothing, or makes all weights NaN."
+        "clip_grad_norm_ multiplies every gradient by max_norm / norm. With a norm of inf that is 0, with "
+        "NaN or with max_norm=inf it is NaN: one bad gradient, or a norm that overflows, takes all good ones "
+        "with it. The step that follows teaches nothing, or makes all weights NaN."
     )
     fix = "Step only if the norm is finite, or pass `error_if_nonfinite=True`."
     example = (
@@ -85,8 +85,8 @@ def _claim(event: Clipped, fact: Consumed, params: ParameterSet, ledger: Ledger)
         step=fact.step.step,
         message=(
             f"{sentence(clip)} met a total norm of {event.total_norm}{_because(bad, ledger)}, and turned the "
-            f"finite gradients of {PARAMETERS} into {'zeros' if to_zero else 'NaN'}. {sentence(step)} applied "
-            f"{'them: it taught nothing' if to_zero else 'them'}."
+            f"finite gradients of {PARAMETERS} into {'zeros' if to_zero else 'NaN'}. {sentence(step)} "
+            f"applied {'them: it taught nothing' if to_zero else 'them'}."
         ),
         fix=_fix(event, bad, clip, step),
         roles=roles(clip=event.site, step=fact.step.site),
@@ -119,6 +119,6 @@ def _fix(event: Clipped, bad: ParameterSet, clip: str, step: str) -> str:
     only_reads = event.max_norm is not None and math.isinf(event.max_norm)
     reading = " To read the norm alone, use `torch.nn.utils.get_total_norm`." if only_reads else ""
     return (
-        f"Take {step} only if the norm that {clip} returns is finite, or pass `error_if_nonfinite=True`; then "
-        f"mend what made it so.{reading}"
+        f"Take {step} only if the norm that {clip} returns is finite, or pass `error_if_nonfinite=True`; "
+        f"then mend what made it so.{reading}"
     )

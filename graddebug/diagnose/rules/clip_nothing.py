@@ -22,7 +22,7 @@ class _Line:
 
 
 class ClipNothing(Rule):
-    """The call was given nothing, or things that have no ``.grad``; what it was meant for is applied as it is."""
+    """The call was given nothing, or things without ``.grad``; what it was meant for is applied as it is."""
 
     code = "GD603"
     slug = "clip-nothing"

@@ -86,9 +86,10 @@ def _grew(event: Clipped, known: _Window, ledger: Ledger) -> bool:
     """Whether a gradient holds what the call before has clipped, and something written since."""
     for cohort in ledger.cohorts.overlapping(event.params):
         fresh = cohort.life.fresh
-        if fresh and newest_of(fresh).at > known.at:
-            if any(part.first.order < known.event.order for part in fresh):
-                return True
+        if not fresh or newest_of(fresh).at <= known.at:
+            continue
+        if any(part.first.order < known.event.order for part in fresh):
+            return True
     return False
 
 
@@ -106,8 +107,8 @@ def _claim(window: _Window, fact: Consumed, ledger: Ledger) -> list[Claim]:
         Claim(
             step=fact.step.step,
             message=(
-                f"{sentence(clip)} ran {times(window.calls, 'time')} for one {step}, each time on the sum of the "
-                f"micro-batches so far in {PARAMETERS} ({times(fact.backwards, 'backward')} in all). "
+                f"{sentence(clip)} ran {times(window.calls, 'time')} for one {step}, each time on the sum of "
+                f"the micro-batches so far in {PARAMETERS} ({times(fact.backwards, 'backward')} in all). "
                 f"{_harm(window)}"
             ),
             fix=(

@@ -41,8 +41,8 @@ class SchedulePerMicroBatch(Rule):
     needs = (SCHEDULER,)
     why = (
         "With accumulation over N micro-batches there is one step for N backwards. A scheduler that moves "
-        "after each backward runs N times too fast: warm-up is over, and the rate has decayed, when a fraction "
-        "of the steps has been taken."
+        "after each backward runs N times too fast: warm-up is over, and the rate has decayed, when a "
+        "fraction of the steps has been taken."
     )
     fix = "Call `scheduler.step()` where `optimizer.step()` is called, right after it."
     example = (
