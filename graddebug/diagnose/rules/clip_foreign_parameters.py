@@ -57,7 +57,7 @@ class ClipForeignParameters(Rule):
         "head_optimizer.step()\n"
     )
     options = thresholds(
-        windows="windows in which they dominated",
+        windows="windows in which the clip acted, and they dominated, in a row",
         share="their share of the total norm",
     )
     windows = 3
@@ -94,7 +94,9 @@ class ClipForeignParameters(Rule):
         if clip.step is None:
             return []  # a window of several steps, or a clip that nobody used
         del self._clips[line]
-        foreign = _foreign(clip, ledger) if acted(clip.event) else None
+        if not acted(clip.event):
+            return []
+        foreign = _foreign(clip, ledger)
         dominates = foreign is not None and foreign.norm**2 > self.share * (foreign.norm**2 + foreign.own**2)
         self._in_a_row[line] = self._in_a_row.get(line, 0) + 1 if dominates else 0
         if foreign is None or self._in_a_row[line] < self.windows:
@@ -106,7 +108,7 @@ def _foreign(clip: _Clip, ledger: Ledger) -> _Foreign | None:
     event = clip.event
     strange = [owner for owner in event.owners if owner not in clip.served and owner != _SEVERAL]
     params = tuple(p for p in event.params if _owner(p, ledger) in strange)
-    if not params or _explained(params, ledger):
+    if not params or _by_hand(params, ledger):
         return None
     norms = dict(zip(event.owners, event.norms, strict=True))
     norm = math.hypot(*(norms[owner] for owner in strange))
@@ -123,10 +125,9 @@ def _owner(parameter: int, ledger: Ledger) -> int:
     return next(iter(owners), _NOBODY)
 
 
-def _explained(params: ParameterSet, ledger: Ledger) -> bool:
-    """Whether they are updated by hand; or nobody ever clears them, which is GD106."""
-    lives = [cohort.life for cohort in ledger.cohorts.overlapping(params)]
-    return any(updated_by_hand(life) or (not life.owners and life.windows_since_clear > 1) for life in lives)
+def _by_hand(params: ParameterSet, ledger: Ledger) -> bool:
+    """Whether the program updates some of them itself: a step that is not an optimizer's uses them."""
+    return any(updated_by_hand(cohort.life) for cohort in ledger.cohorts.overlapping(params))
 
 
 def _claim(clip: _Clip, step: OptimizerStep, foreign: _Foreign, ledger: Ledger) -> Claim:
@@ -143,7 +144,7 @@ def _claim(clip: _Clip, step: OptimizerStep, foreign: _Foreign, ledger: Ledger) 
             f"it applies. Those were shrunk to {number(applied)}; by themselves they would have kept "
             f"{number(meant)}."
         ),
-        fix=f"Give {call} the parameters that `{name}` owns, and no others.",
+        fix=f"Give {call} the parameters that `{name}` owns, and no others.{_freeze(foreign, ledger)}",
         roles=roles(step=step.site, clip=event.site),
         parameters=foreign.params,
         evidence={
@@ -155,3 +156,9 @@ def _claim(clip: _Clip, step: OptimizerStep, foreign: _Foreign, ledger: Ledger) 
         },
         anchor=("clip",),
     )
+
+
+def _freeze(foreign: _Foreign, ledger: Ledger) -> str:
+    if any(_owner(p, ledger) != _NOBODY for p in foreign.params):
+        return ""
+    return " If nothing is to train the others, freeze them with `requires_grad_(False)`."
