@@ -11,8 +11,8 @@ def early(story: Story, *, steps: int, clear_first: bool = True, again: bool = F
         if clear_first:
             story.clear("optimizer")
         story.forward(built_graph=True)
-        given = {} if story.graded else {"without": story.set(None)}
-        story.clip(at=40, max_norm=1.0, total_norm=0.0 if given else 8.0, **given)
+        without = () if story.graded else story.set(None)
+        story.clip(at=40, max_norm=1.0, total_norm=0.0 if without else 8.0, without=without)
         if not clear_first:
             story.clear("optimizer")
         story.backward()

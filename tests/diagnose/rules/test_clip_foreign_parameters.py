@@ -13,8 +13,8 @@ def generator_step(story: Story, *, own: float, other: float, both: bool = False
     story.clear("g_opt")
     story.clear("d_opt")
     story.backward()
-    norms = {"owners": (0, 1), "norms": (own, other)}
-    story.clip(max_norm=limit, total_norm=(own**2 + other**2) ** 0.5, **norms)
+    total = (own**2 + other**2) ** 0.5
+    story.clip(max_norm=limit, total_norm=total, owners=(0, 1), norms=(own, other))
     if both:
         story.step("d_opt", at=44)
     story.step("g_opt")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from graddebug.records import Severity
 from tests.diagnose.story import MODEL, Lines, Story, Tell
 
 
-def train(story: Story, *, steps: int = 1, skipped: bool = False, **limit: float) -> None:
+def train(story: Story, *, steps: int = 1, skipped: bool = False, **limit: Any) -> None:
     for _ in range(steps):
         story.clear("optimizer")
         story.backward()
@@ -24,7 +26,7 @@ def train(story: Story, *, steps: int = 1, skipped: bool = False, **limit: float
         ({"clip_value": -0.5}, "it set every element to -0.5 in the gradients of fc1.weight"),
     ],
 )
-def test_fires_at_the_step(tell: Tell, lines: Lines, limit: dict[str, float], text: str) -> None:
+def test_fires_at_the_step(tell: Tell, lines: Lines, limit: dict[str, Any], text: str) -> None:
     """Whatever function clips."""
     story = tell()
     train(story, **limit)
@@ -35,7 +37,7 @@ def test_fires_at_the_step(tell: Tell, lines: Lines, limit: dict[str, float], te
 
 
 @pytest.mark.parametrize("limit", [{"max_norm": 1.0, "total_norm": 8.0}, {"clip_value": 0.5}])
-def test_a_positive_limit_is_right(tell: Tell, limit: dict[str, float]) -> None:
+def test_a_positive_limit_is_right(tell: Tell, limit: dict[str, Any]) -> None:
     """The twin."""
     story = tell()
     train(story, steps=3, **limit)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from graddebug.records import Severity
 from tests.diagnose.story import MODEL, Lines, Story, Tell
 
 
-def nothing(story: Story, *, steps: int, also: bool = False, **given: object) -> None:
+def nothing(story: Story, *, steps: int, also: bool = False, **given: Any) -> None:
     for _ in range(steps):
         story.clear("optimizer")
         story.backward(MODEL)
@@ -35,7 +37,7 @@ def test_fires_at_the_first_step(tell: Tell, lines: Lines) -> None:
         ({"strangers": 4}, "none of the 4 tensors it was given has a gradient"),
     ],
 )
-def test_it_says_why(tell: Tell, given: dict[str, object], why: str) -> None:
+def test_it_says_why(tell: Tell, given: dict[str, Any], why: str) -> None:
     """What it was given instead."""
     story = tell()
     nothing(story, steps=1, **given)
