@@ -1,4 +1,4 @@
-"""A backbone nobody clears. graddebug finds: GD106 unowned-gradient, GD201 parameter-without-optimizer.
+"""A backbone nobody clears. graddebug finds: GD201 parameter-without-optimizer.
 
 Only the head is to be trained, so only the head is given to the optimizer. But the backbone still
 requires grad: every ``backward()`` adds to its gradients, and ``optimizer.zero_grad()`` clears only what

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from graddebug.ledger import Cohort, Consumed, Contribution, Discard, Ledger, Life, OptimizerLife
 from graddebug.records import Backward, OptimizerStep, ParameterSet
 
@@ -87,6 +89,12 @@ def _in_place(
     written = [c for c in ledger.cohorts.of(optimizer.owned) if c.life.windows_ever]
     dimensions = [[len(ledger.parameters[p].shape) for p in side] for side in (orphans, twins)]
     return list(zip(orphans, twins, strict=True)) if written and dimensions[0] == dimensions[1] else []
+
+
+def beside_owned(roots: Iterable[ParameterSet], ledger: Ledger) -> frozenset[int]:
+    """What lies in one watched module with a parameter that some optimizer owns."""
+    owned = {p for optimizer in ledger.optimizers.values() for p in optimizer.owned}
+    return frozenset(p for root in roots if not owned.isdisjoint(root) for p in root)
 
 
 def replaced(ledger: Ledger) -> frozenset[int]:

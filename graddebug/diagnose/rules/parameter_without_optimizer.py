@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import origin, replaced, updated_by_hand
+from graddebug.diagnose.causes import beside_owned, origin, replaced, updated_by_hand
 from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import names, quoted, times
@@ -61,11 +61,21 @@ class ParameterWithoutOptimizer(Rule):
 
     def _beside_owned(self, cohorts: list[Cohort], fact: Consumed, ledger: Ledger) -> ParameterSet:
         """Those that share a root module with a parameter that some optimizer owns."""
-        owned = {p for optimizer in ledger.optimizers.values() for p in optimizer.owned}
-        trained = {p for root in self._roots.values() if not owned.isdisjoint(root) for p in root}
+        trained = beside_owned(self._roots.values(), ledger)
         explained = replaced(ledger)
         found = (p for c in cohorts for p in c.members if p in trained and p not in explained)
         return tuple(sorted(p for p in found if origin(p, ledger) == "module"))
+
+
+def _pile(cohort: Cohort) -> str:
+    """What follows from it: `optimizer.zero_grad()` does not know them."""
+    count = cohort.life.fresh_count
+    if count < 2:
+        return ""
+    return (
+        f" Nothing clears these gradients either: they are the sum of {times(count, 'backward')} now, and "
+        "count in every norm over the whole model."
+    )
 
 
 def _claim(fact: Consumed, params: ParameterSet, cohort: Cohort, ledger: Ledger) -> Claim:
@@ -78,7 +88,7 @@ def _claim(fact: Consumed, params: ParameterSet, cohort: Cohort, ledger: Ledger)
         message=(
             f"No optimizer owns {PARAMETERS}{where}: {quoted(site, 'backward()')} computes gradients for "
             f"them in every window, {times(cohort.life.windows_ever, 'window')} so far, and no step will "
-            "ever change them."
+            f"ever change them.{_pile(cohort)}"
         ),
         fix=(
             f"Give them to `{ledger.optimizer_name(fact.optimizer.index)}` (`add_param_group`, or when you "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graddebug.diagnose.causes import origin, replaced, updated_by_hand
+from graddebug.diagnose.causes import beside_owned, origin, replaced, updated_by_hand
 from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
@@ -11,7 +11,11 @@ from graddebug.records import Event, Forward, ParameterSet, Severity
 
 
 class UnownedGradient(Rule):
-    """``optimizer.zero_grad()`` clears only what the optimizer owns."""
+    """``optimizer.zero_grad()`` clears only what the optimizer owns.
+
+    Told of networks of which no part is in an optimizer: of what one was not given of a network that it
+    trains GD201 tells.
+    """
 
     code = "GD106"
     slug = "unowned-gradient"
@@ -54,7 +58,10 @@ class UnownedGradient(Rule):
         """At each step, look at what nobody owns."""
         if not ledger.unowned or not fact.written:  # a step with nothing new is another finding
             return None
-        return self._tell(self._piles(ledger, ledger.unowned), ledger, step=fact.step)
+        piles = self._piles(ledger, ledger.unowned)
+        # GD201 tells of what an optimizer was not given of a network that it trains.
+        left_out = beside_owned(self._roots.values(), ledger) if piles else frozenset()
+        return self._tell([c for c in piles if left_out.isdisjoint(c.members)], ledger, step=fact.step)
 
     def _tell(self, piles: list[Cohort], ledger: Ledger, *, step: Event) -> Claims:
         """Once a window; the target of a network in training apart from all others."""

@@ -1,4 +1,4 @@
-"""GD106 GD201: the backbone collects gradients that nothing clears.
+"""GD201: the backbone collects gradients that nothing clears.
 
 Seen in: img2img-turbo#56
 """

@@ -76,11 +76,12 @@ def test_another_network_in_no_optimizer_is_a_warning(tell: Tell) -> None:
     assert story.found("GD106").severity is Severity.WARNING
 
 
-def test_part_of_a_trained_network_is_a_warning(tell: Tell) -> None:
-    """The twin: the head in the same module is trained."""
+def test_part_of_a_trained_network_is_one_finding(tell: Tell) -> None:
+    """The twin: the head in the same module is trained. The cause is told, with what follows from it."""
     story = tell(**PARTS)
     fixed_network(story, windows=9, owned=True)
-    assert story.found("GD106").severity is Severity.WARNING
+    assert "GD106" not in story.codes
+    assert "they are the sum of" in story.found("GD201").message
 
 
 def test_weights_that_the_program_updates_itself_are_right(tell: Tell) -> None:
