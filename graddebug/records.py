@@ -424,7 +424,12 @@ class Clipped(Event):
     """A clipping function of torch ran over ``params`` (those that had a gradient).
 
     ``total_norm`` is what it measured and ``max_norm`` its limit, where it has them; ``clip_value`` is the
-    limit of one that clips elements. The other fields are those of `GradientsEdited`.
+    limit of one that clips elements. ``scale`` to ``pinned`` are those of `GradientsEdited`.
+
+    A call that found no gradient at all has no ``params``; it was given the parameters ``without`` and
+    ``strangers`` other tensors, which are the ``gradients`` themselves of parameters, or none at all.
+    Where ``params`` do not all belong to one optimizer, ``norms`` are the L2 norms, before the clip, of what
+    belongs to each of the optimizers ``owners`` (-1: to none, -2: to several); NaN where not known.
     """
 
     kind: ClassVar[str] = "clipped"
@@ -438,6 +443,11 @@ class Clipped(Event):
     norm_before: float | None = None
     norm_after: float | None = None
     pinned: float | None = None
+    without: ParameterSet = ()
+    strangers: int = 0
+    gradients: bool = False
+    owners: tuple[int, ...] = ()
+    norms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -609,12 +619,18 @@ class ScalerUpdate(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerStep(Event):
-    """``scheduler.step()`` of a learning-rate scheduler ran; ``lr`` is one learning rate a group after it."""
+    """``scheduler.step()`` of a learning-rate scheduler ran; ``lr`` is one learning rate a group after it.
+
+    ``done`` is how often it has moved so far and ``planned`` after how many moves its schedule is over, both
+    by its own account, where it keeps one.
+    """
 
     kind: ClassVar[str] = "scheduler_step"
     optimizer: int
     scheduler: str
     lr: tuple[float, ...] = ()
+    done: int | None = None
+    planned: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ class Capture:
         self._scalers = Scalers(context, self._clock, self._optimizers, subjects.scalers)
         self._schedulers = Schedulers(context, self._clock, self._optimizers)
         self._backwards = Backwards(context, self._clock, self._optimizers, self._scalers)
-        self._clipping = Clipping(context)
+        self._clipping = Clipping(context, self._optimizers)
         several = len(subjects.modules) > 1
         for name, module in subjects.modules.items():
             context.table.add_root(module, name=name, prefix=name if several else "")

@@ -341,6 +341,11 @@ class GradientState:
         known = self._consumed.get(index) or self._written.get(index)
         return float(known[0].norms.values[known[1]]) if known else float("nan")
 
+    def known_norm(self, index: int) -> Callable[[], float]:
+        """The norm of a gradient when it was written or consumed, once read back; NaN if it is not known."""
+        known = self._written.get(index) or self._consumed.get(index)
+        return (lambda: float(known[0].norms.values[known[1]])) if known else lambda: float("nan")
+
     def _silently_zeroed(self, busy: Collection[int]) -> list[int]:
         """Pending gradients, if a probe of some shows that they were zeroed behind the counters."""
         still = [i for i in self._pending if i not in busy]

@@ -91,6 +91,8 @@ class Optimizers:
         self.report_written: Callable[[list[int] | None], None] = lambda _: None
         context.quiet.owners_of = self.owners_of
         self._next_index = 0
+        #: Changes whenever it is learned who owns what.
+        self.ownings = 0
         for name, optimizer in named.items():
             self._add(optimizer, name)
 
@@ -209,6 +211,7 @@ class Optimizers:
         return self._context.table.add(parameter, name=name, origin="optimizer")
 
     def _own(self, entry: Entry) -> None:
+        self.ownings += 1
         for owners in self._owners.values():
             owners.discard(entry.index)
         for index in entry.params:

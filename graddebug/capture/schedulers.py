@@ -49,6 +49,21 @@ class Schedulers:
             optimizer=entry.index,
             scheduler=name_of_callee(scheduler) or type(scheduler).__name__,
             lr=learning_rates(optimizer),
+            done=_count(getattr(scheduler, "last_epoch", None)),
+            planned=_planned(scheduler),
         )
         if not self._context.steps:
             self._clock.belongs_to_last()
+
+
+def _planned(scheduler: LRScheduler) -> int | None:
+    """After how many moves the schedule is over: those of torch that say so, and those of transformers."""
+    for name in ("total_steps", "T_max"):
+        if (planned := _count(getattr(scheduler, name, None))) is not None:
+            return planned
+    lambdas = getattr(scheduler, "lr_lambdas", None) or (None,)
+    return _count(getattr(lambdas[0], "keywords", {}).get("num_training_steps"))
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int else None

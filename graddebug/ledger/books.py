@@ -266,7 +266,7 @@ class Ledger:
 
     def _clipped(self, event: Clipped) -> tuple[Fact, ...]:
         for cohort in self.cohorts.of(event.params):
-            cohort.life.clipped_at = self.tick
+            cohort.life.clipped_at, cohort.life.clip = self.tick, event
         return _NOTHING
 
     # --- loss scalers -----------------------------------------------------------------------

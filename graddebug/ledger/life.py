@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from graddebug.ledger.scaling import UNDIVIDED, Scaling
-from graddebug.records import Backward, GradientsCleared, GradientsEdited, OptimizerStep, Site
+from graddebug.records import Backward, Clipped, GradientsCleared, GradientsEdited, OptimizerStep, Site
 
 #: A source line as rules compare it: file, line, and the library frame that made the call. None: unknown.
 Line = tuple[str, int, str]
@@ -115,7 +115,8 @@ class Life:
     None. ``windows_ever`` counts the windows (stretches between steps of any optimizer) in which a backward
     wrote it, ``windows_since_clear`` those since it was last cleared; ``first_write`` is the first such
     backward, ``last_write`` the newest. ``moved_at``: the weights were changed outside of every step;
-    ``updated_at``: likewise, apart from those that an optimizer owns.
+    ``updated_at``: likewise, apart from those that an optimizer owns. ``clip`` is the newest clip of the
+    gradient, at ``clipped_at``.
     """
 
     trainable: bool = True
@@ -135,6 +136,7 @@ class Life:
     moved_at: int = -1
     updated_at: int = -1
     clipped_at: int = -1
+    clip: Clipped | None = None
     skipped_at: int = -1
     cleared_order: int = -1
     last_clear: GradientsCleared | None = None

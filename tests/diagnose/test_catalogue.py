@@ -75,6 +75,15 @@ CATALOGUE = {
     "GD510": ("zero-gradient", "warning"),
     "GD511": ("update-ratio", "note"),
     "GD512": ("nonfinite-loss-healthy-gradient", "note"),
+    "GD601": ("clip-after-step", "error"),
+    "GD602": ("clip-before-backward", "error"),
+    "GD603": ("clip-nothing", "warning"),
+    "GD604": ("clip-per-micro-batch", "warning"),
+    "GD605": ("clip-nonfinite", "error"),
+    "GD606": ("clip-rules-the-rate", "note"),
+    "GD607": ("clip-negative", "error"),
+    "GD608": ("clip-foreign-parameters", "warning"),
+    "GD610": ("schedule-per-micro-batch", "warning"),
     "GD801": ("left-in-eval", "warning"),
 }
 

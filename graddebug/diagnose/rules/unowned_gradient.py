@@ -7,7 +7,7 @@ from graddebug.diagnose.evidence import STEPS
 from graddebug.diagnose.rule import PARAMETERS, Claim, Claims, Rule, roles, thresholds
 from graddebug.diagnose.wording import quoted, times
 from graddebug.ledger import Cohort, Consumed, Ledger
-from graddebug.records import Clipped, Event, Forward, ParameterSet, Severity
+from graddebug.records import Event, Forward, ParameterSet, Severity
 
 
 class UnownedGradient(Rule):
@@ -63,17 +63,7 @@ class UnownedGradient(Rule):
         left_out = beside_owned(self._roots.values(), ledger) if piles else frozenset()
         return self._tell([c for c in piles if left_out.isdisjoint(c.members)], ledger, step=fact.step)
 
-    def on_clipped(self, event: Clipped, ledger: Ledger) -> Claims:
-        """A clip that counts such gradients changes real ones."""
-        if not ledger.unowned or not ledger.window:
-            return None
-        clipped = frozenset(event.params)
-        piles = [c for c in self._piles(ledger, ledger.unowned) if not clipped.isdisjoint(c.members)]
-        return self._tell(piles, ledger, step=event, clip=event)
-
-    def _tell(
-        self, piles: list[Cohort], ledger: Ledger, *, step: Event, clip: Clipped | None = None
-    ) -> Claims:
+    def _tell(self, piles: list[Cohort], ledger: Ledger, *, step: Event) -> Claims:
         """Once a window; the target of a network in training apart from all others."""
         if not piles or self._told == ledger.window:
             return None
@@ -82,7 +72,7 @@ class UnownedGradient(Rule):
         sides = [
             [pile for pile in piles if targets.isdisjoint(pile.members) is other] for other in (True, False)
         ]
-        return [_claim(side, step=step, clip=clip, target=side is sides[1]) for side in sides if side]
+        return [_claim(side, step=step, target=side is sides[1]) for side in sides if side]
 
     def _targets(self, ledger: Ledger) -> frozenset[int]:
         """Parameters of modules in no optimizer that are built like a module in one: target networks."""
@@ -113,7 +103,7 @@ _TARGET = (
 )
 
 
-def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None, target: bool) -> Claim:
+def _claim(piles: list[Cohort], *, step: Event, target: bool) -> Claim:
     worst = max(piles, key=lambda cohort: cohort.life.windows_since_clear)
     newest = worst.life.newest
     site = newest.site if newest else None
@@ -123,18 +113,14 @@ def _claim(piles: list[Cohort], *, step: Event, clip: Clipped | None, target: bo
         f"are the sum of {times(worst.life.fresh_count, 'backward')} now, no `optimizer.zero_grad()` clears "
         "them, and no step uses them."
     )
-    if clip is not None:
-        call = quoted(clip.site, clip.function)
-        message += f" {call} counts them in its total norm, and shrinks the real gradients for it."
     return Claim(
         step=step.step,
         message=message,
         fix=_TARGET if target else _UNOWNED,
-        roles=roles(backward=site, clip=clip.site) if clip else roles(backward=site),
+        roles=roles(backward=site),
         parameters=tuple(sorted(p for cohort in piles for p in cohort.members)),
-        evidence={"windows_since_clear": windows, "backwards_in_gradient": worst.life.fresh_count}
-        | ({"total_norm": clip.total_norm} if clip and clip.total_norm is not None else {}),
-        severity=Severity.ERROR if clip else Severity.NOTE if target else None,
+        evidence={"windows_since_clear": windows, "backwards_in_gradient": worst.life.fresh_count},
+        severity=Severity.NOTE if target else None,
         anchor=("backward",),
         variant="target" if target else "",
     )

@@ -1,0 +1,31 @@
+"""Right: the loss is a mean over the batch, and the limit one for that."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(3, 8, batch_first=True)
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.out(self.rnn(x)[0])
+
+
+def train(model, steps):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(steps):
+        series = torch.randn(16, 12, 3).cumsum(1)
+        loss = F.mse_loss(model(series[:, :-1]), series[:, 1:], reduction="mean")
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 25.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+train(Model(), 30)
