@@ -177,8 +177,12 @@ def _missed(program: Program, answer: Answer) -> Iterator[str]:
 
 
 def _same_names(names: Sequence[str], patterns: Sequence[str]) -> bool:
-    every = all(any(fnmatchcase(name, pattern) for pattern in patterns) for name in names)
-    return every and all(any(fnmatchcase(name, pattern) for name in names) for pattern in patterns)
+    every = all(any(_fits(name, pattern) for pattern in patterns) for name in names)
+    return every and all(any(_fits(name, pattern) for name in names) for pattern in patterns)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)  # a name may hold brackets
 
 
 def _alarms(program: Program, answer: Answer) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """GD506: Adam over float16 weights, where its eps is 0 and one input is always 0.
 
 Seen in: https://github.com/afiaka87/glide-finetune/issues/5
+Parameters: weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD512: a batch in which every target is ignored.
 
 Seen in: a batch of padding in token classification, whose mean over no target is 0/0
+Parameters: bias, weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD406: a second scaled backward after unscale_().
 
 Seen in: https://github.com/pytorch/pytorch/pull/36601
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD402: of two losses with a backward each, only one is scaled.
 
 Seen in: Lightning#4148, with a loss of its own
+Parameters: encoder.bias, encoder.weight, optimizer.params[4], optimizer.params[5]
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD402: one branch forgets scaler.scale().
 
 Seen in: Lightning#4148
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

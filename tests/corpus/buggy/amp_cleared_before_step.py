@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/huggingface/blog/issues/143
 Raises: AssertionError
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD403: the accumulation branch calls the optimizer, the other one the scaler.
 
 Seen in: nerfacc#307
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight, 4.bias, 4.weight
 """
 
 import torch

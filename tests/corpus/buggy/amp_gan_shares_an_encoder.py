@@ -2,6 +2,7 @@
 
 Seen in: a GAN whose discriminator looks through the generator's encoder; GradScaler's notes say unscale_
 once
+Parameters: encoder.bias, encoder.weight
 """
 
 import torch

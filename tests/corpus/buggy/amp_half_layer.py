@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/pytorch/pytorch/issues/74739
 Raises: ValueError
+Parameters: 2.bias, 2.weight
 """
 
 import torch

@@ -2,6 +2,7 @@
 ones.
 
 Seen in: https://github.com/huggingface/accelerate/issues/641
+Parameters: 0.bias, 0.weight, 3.bias, 3.weight
 """
 
 import torch

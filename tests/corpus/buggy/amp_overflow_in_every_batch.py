@@ -2,6 +2,7 @@
 the scale.
 
 Seen in: https://github.com/lucidrains/stylegan2-pytorch/issues/100
+Parameters: key.bias, key.weight, query.bias, query.weight, value.bias, value.weight
 """
 
 import math

@@ -1,6 +1,7 @@
 """GD405: the scale is set anew between the backward and the step that divides by it.
 
 Seen in: DeepSpeed PR#8588
+Parameters: classify.bias, classify.weight, words.weight
 """
 
 import torch

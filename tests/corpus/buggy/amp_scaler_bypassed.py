@@ -1,6 +1,7 @@
 """GD403: the loss is scaled, the plain step applies it.
 
 Seen in: https://github.com/IAHispano/Applio/pull/860
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -2,6 +2,7 @@
 
 Seen in: two optimizers that share an encoder, as in GANs with one; GradScaler's notes say unscale_ at most
 once
+Parameters: 0.bias, 0.weight
 """
 
 import torch

@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/microsoft/Swin-Transformer/issues/311
 Raises: RuntimeError
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD405: update() after each optimizer's step; the second one's gradients carry the scale before it.
 
 Seen in: https://github.com/HorizonRobotics/alf/pull/1780
+Parameters: teacher.0.bias, teacher.0.weight, teacher.2.bias, teacher.2.weight
 """
 
 import torch

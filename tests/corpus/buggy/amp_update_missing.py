@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/Haian-Jin/LVSM/pull/19
 Raises: RuntimeError
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/Lightning-AI/pytorch-lightning/issues/5140
 Raises: ValueError
+Parameters: first.bias, first.weight, second.bias, second.weight
 """
 
 import torch

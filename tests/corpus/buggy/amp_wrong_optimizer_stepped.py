@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/SheldonTsui/GOF_NeurIPS2021/issues/2
 Raises: AssertionError
+Parameters: optimizer_other.*
 """
 
 import torch

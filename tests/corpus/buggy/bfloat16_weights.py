@@ -1,6 +1,7 @@
 """GD207: a model cast to bfloat16 whole, and Adam's steps of 1e-5: nearly all of them are rounded away.
 
 Seen in: torchao PR 1124, OneTrainer issue 996, ml-by-hand PR 85 (0 of 768 weights moved)
+Parameters: 0.*, 1.*, 2.*
 """
 
 import torch

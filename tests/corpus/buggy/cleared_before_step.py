@@ -1,6 +1,7 @@
 """GD103: zero_grad stands between backward and step.
 
 Seen in: zero_grad moved by a merge; pytorch-i3d#57 has it at a change of phase
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

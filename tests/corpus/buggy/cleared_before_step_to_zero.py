@@ -1,6 +1,7 @@
 """GD103: the gradients are zeroed, not dropped, between backward and step.
 
 Seen in: the same with set_to_none=False, where AdamW decays on
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

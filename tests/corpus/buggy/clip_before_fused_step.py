@@ -1,6 +1,7 @@
 """GD401: a fused optimizer divides by the scale itself, after the clip.
 
 Seen in: pytorch/examples#1196, with a fused optimizer
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

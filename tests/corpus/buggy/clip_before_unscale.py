@@ -1,6 +1,7 @@
 """GD401: the gradients are clipped while they carry the loss scale.
 
 Seen in: https://github.com/milesial/Pytorch-UNet/issues/468
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

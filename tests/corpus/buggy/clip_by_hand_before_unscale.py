@@ -1,6 +1,7 @@
 """GD401: a clip by hand, of gradients that carry the loss scale.
 
 Seen in: https://github.com/rwth-i6/returnn/pull/1595
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

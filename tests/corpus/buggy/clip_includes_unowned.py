@@ -1,6 +1,6 @@
 """GD608 GD201: what nobody clears dominates the clipping norm.
 
-Seen in: https://github.com/pytorch/tutorials/pull/1116 (as in BUGS of fine-tuning)
+Seen in: https://github.com/pytorch/tutorials/pull/1116
 Parameters: 0.weight, 0.bias, 2.weight, 2.bias
 """
 

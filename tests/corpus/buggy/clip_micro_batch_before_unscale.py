@@ -1,6 +1,7 @@
 """GD401: each micro-batch is clipped while it carries the loss scale.
 
 Seen in: transformers#1563, under a scaler
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

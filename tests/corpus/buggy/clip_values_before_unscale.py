@@ -1,6 +1,7 @@
 """GD401: elements are clipped by hand while they carry the loss scale.
 
 Seen in: https://github.com/NCAR/miles-credit/pull/141
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

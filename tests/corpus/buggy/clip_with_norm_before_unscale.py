@@ -1,6 +1,7 @@
 """GD401: the norm is taken and applied in two calls, before the scale is gone.
 
 Seen in: https://github.com/pytorch/examples/issues/1196
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD509: one batch with targets in another unit undoes the training.
 
 Seen in: batches with targets in another unit, after two data sets were merged
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD504: the cosine of a padding vector of zeros.
 
 Seen in: pytorch#184575
+Parameters: optimizer.params[0]
 """
 
 import torch

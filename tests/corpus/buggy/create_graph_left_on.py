@@ -1,6 +1,7 @@
 """GD308: backward(create_graph=True) leaves a graph in the gradients.
 
 Seen in: https://github.com/pytorch/pytorch/issues/4661
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

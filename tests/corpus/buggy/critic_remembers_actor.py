@@ -1,6 +1,7 @@
 """GD104: the actor's loss runs through the critic, and the critic applies what it left there.
 
 Seen in: https://github.com/FoundationVision/OmniTokenizer/issues/15
+Parameters: critic.bias, critic.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD510: a large negative bias turned all units of a layer off.
 
 Seen in: the dying-ReLU problem: a bias initialised or pushed far below zero
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight, 4.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD508: ten tanh layers with weights that are too small pass on less and less.
 
 Seen in: Glorot and Bengio (2010)
+Parameters: layers.0.weight, layers.1.weight, layers.2.weight, layers.3.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD501: the distance of a pair of equal points, by a square root.
 
 Seen in: https://github.com/pytorch/pytorch/issues/2421
+Parameters: weight
 """
 
 import torch

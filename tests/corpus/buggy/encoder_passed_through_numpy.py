@@ -2,6 +2,7 @@
 gradient.
 
 Seen in: BOP19_CDPN#4
+Parameters: encoder.bias, encoder.weight
 """
 
 import torch

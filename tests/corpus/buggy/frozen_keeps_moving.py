@@ -1,6 +1,7 @@
 """GD108: a layer frozen in mid-training is moved on by momentum.
 
 Seen in: https://github.com/iamwangyabin/S-Prompts/pull/2
+Parameters: 0.bias, 0.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD208: the optimizer is built over the frozen network, before the new head (of another size) is put on.
 
 Seen in: transfer learning, with the two lines the wrong way round.
+Parameters: model.features.0.bias, model.features.0.weight, optimizer.params[2], optimizer.params[3]
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD309: a fused discriminator steps between the generator's forward and its backward.
 
 Seen in: https://github.com/pytorch/pytorch/issues/39141, where fused optimizers are silent
+Parameters: discriminator.0.weight, discriminator.2.weight
 """
 
 import torch

@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/leftthomas/SRGAN/issues/89
 Raises: RuntimeError
+Parameters: discriminator.0.weight, discriminator.2.weight
 """
 
 import torch

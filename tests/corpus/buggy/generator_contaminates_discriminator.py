@@ -1,6 +1,7 @@
 """GD104: the generator's backward stays in the discriminator.
 
 Seen in: https://github.com/Lightning-AI/pytorch-lightning/issues/591
+Parameters: discriminator.0.bias, discriminator.0.weight, discriminator.2.bias, discriminator.2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD303: the generator's loss was cut off from the generator.
 
 Seen in: https://github.com/nikhilsinghmus/image2reverb/issues/37
+Parameters: generator.bias, generator.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD505: gradients divided by a count that is 0, between backward and step.
 
 Seen in: loss sums divided by the number of valid targets, of which a shard had none
+Parameters: bias, weight
 """
 
 import torch

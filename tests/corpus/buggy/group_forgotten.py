@@ -1,6 +1,7 @@
 """GD201: one group of parameters never made it into the optimizer.
 
 Seen in: HVPNeT#5
+Parameters: encoder.bias, encoder.weight
 """
 
 import torch

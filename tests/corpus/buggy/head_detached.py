@@ -1,6 +1,7 @@
 """GD204: one head runs but its output never reaches the loss.
 
 Seen in: https://github.com/guopengf/FL-MRCM/issues/10
+Parameters: extra.bias, extra.weight
 """
 
 import torch

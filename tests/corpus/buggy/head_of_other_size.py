@@ -1,6 +1,7 @@
 """GD202: the head is replaced by one for other classes after the optimizer was built.
 
 Seen in: https://github.com/pytorch/pytorch/issues/54765
+Parameters: model.2.bias, model.2.weight, optimizer.params[2], optimizer.params[3]
 """
 
 import torch

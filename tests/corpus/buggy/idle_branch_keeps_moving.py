@@ -1,6 +1,7 @@
 """GD108: zeros instead of None let momentum move an idle branch.
 
 Seen in: pytorch PR#42754 review: zeros keep momentum and decay going
+Parameters: optimizer.params[0], optimizer.params[1], right.bias, right.weight
 """
 
 import torch

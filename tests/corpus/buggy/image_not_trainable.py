@@ -1,4 +1,7 @@
-"""GD208: the image that is to be optimised does not require grad; only the network's weights get gradients."""
+"""GD208: the image that is to be optimised does not require grad; only the network's weights get gradients.
+
+Parameters: optimizer.params[0]
+"""
 
 import torch
 from torch import nn

@@ -1,6 +1,7 @@
 """GD101: several critic steps in a row share one clear.
 
 Seen in: https://github.com/ajbrock/BigGAN-PyTorch/issues/25
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD801: generate() puts the model inside the wrapper in eval mode; the wrapper's own flag still says training.
 
 Seen in: unsloth PR 11238 (the wrapper's flag stays True while the inner module is in eval mode)
+Parameters: base.*
 """
 
 import torch

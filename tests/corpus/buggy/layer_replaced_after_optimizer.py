@@ -1,6 +1,7 @@
 """GD202: the head was replaced after the optimizer was built.
 
 Seen in: EfficientPyTorch#1
+Parameters: model.2.bias, model.2.weight, optimizer.params[2], optimizer.params[3]
 """
 
 import torch

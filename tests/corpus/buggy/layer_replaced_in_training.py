@@ -1,6 +1,7 @@
 """GD202: a module called by itself is replaced in the middle of training.
 
 Seen in: https://github.com/pytorch/pytorch/issues/54765
+Parameters: nets['head']#2.bias, nets['head']#2.weight, nets['head'].bias, nets['head'].weight
 """
 
 import torch

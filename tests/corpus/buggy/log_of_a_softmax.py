@@ -1,6 +1,7 @@
 """GD502: the logarithm of a probability that a softmax has rounded to 0.
 
 Seen in: log(softmax(x)) instead of log_softmax(x), in many losses written by hand
+Parameters: bias, weight
 """
 
 import torch

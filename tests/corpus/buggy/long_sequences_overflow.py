@@ -1,6 +1,7 @@
 """GD414: now and then a sequence is so long that the summed loss of it overflows at this scale.
 
 Seen in: https://github.com/OpenMOSS/CoLLiE/pull/43 logs such norms
+Parameters: out.bias, out.weight, rnn.bias_hh_l0, rnn.bias_ih_l0, rnn.weight_hh_l0, rnn.weight_ih_l0
 """
 
 import torch

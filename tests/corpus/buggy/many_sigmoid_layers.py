@@ -1,6 +1,7 @@
 """GD508: the gradient is a millionth of itself when it reaches the first of nine layers.
 
 Seen in: the vanishing gradients of deep sigmoid networks (Glorot and Bengio, 2010)
+Parameters: 0.weight, 2.weight, 4.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD503: a mask after the logarithm instead of before it.
 
 Seen in: https://github.com/pytorch/pytorch/issues/108618
+Parameters: bias, weight
 """
 
 import torch

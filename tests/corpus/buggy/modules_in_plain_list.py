@@ -1,6 +1,7 @@
 """GD203: layers in a plain list are registered nowhere.
 
 Seen in: https://github.com/pytorch/pytorch/issues/59925
+Parameters: layers[0].bias, layers[0].weight, layers[1].bias, layers[1].weight
 """
 
 import torch

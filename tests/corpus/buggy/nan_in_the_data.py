@@ -1,6 +1,7 @@
 """GD502: a batch that was loaded with NaN in it.
 
 Seen in: missing values of a table loaded as NaN
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

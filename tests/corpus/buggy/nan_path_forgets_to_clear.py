@@ -1,6 +1,7 @@
 """GD111: the path that skips a NaN step does not clear.
 
 Seen in: https://github.com/espnet/espnet/pull/3283
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

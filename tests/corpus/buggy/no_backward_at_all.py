@@ -1,6 +1,7 @@
 """GD107: backward is forgotten.
 
 Seen in: PyramidBox#7
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

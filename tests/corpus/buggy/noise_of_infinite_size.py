@@ -1,6 +1,7 @@
 """GD505: noise for privacy, whose size was computed from a norm of 0, is added to healthy gradients.
 
 Seen in: https://github.com/kozistr/pytorch_optimizer/pull/431
+Parameters: 0.bias, 0.weight
 """
 
 import torch

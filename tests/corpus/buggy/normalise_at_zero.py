@@ -1,6 +1,7 @@
 """GD504: vectors that begin at zero are normalised with a tiny eps.
 
 Seen in: https://github.com/pytorch/pytorch/issues/2421, for a normalisation
+Parameters: bias, weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD509: a sensor's error code of 99999 is trained on as if it were a temperature.
 
 Seen in: a data set with 99999 for missing values
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD501: a root of attention weights, some of which a mask has made 0.
 
 Seen in: https://github.com/pytorch/pytorch/issues/4320 and other roots at 0
+Parameters: embed.weight, score.bias, score.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD414: the scale grows every third step, so every fourth one is skipped.
 
 Seen in: https://github.com/princeton-vl/RAFT/issues/104
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD511: a rate that was divided by the number of samples twice, of a model that never gets anywhere.
 
 Seen in: a rate scaled by batch size twice, once in the schedule and once in the trainer
+Parameters: 0.weight, 3.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD511: nothing moves.
 
 Seen in: a rate typed with the wrong exponent
+Parameters: 0.weight, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD507: each step overshoots further than the one before.
 
 Seen in: gradient descent beyond 2 / curvature
+Parameters: bias, weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD507: the readout of a fixed recurrent reservoir is trained at a rate beyond what its states allow.
 
 Seen in: gradient descent on echo state networks, whose states are strongly correlated
+Parameters: bias
 """
 
 import torch

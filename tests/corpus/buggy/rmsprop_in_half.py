@@ -1,6 +1,7 @@
 """GD506: gradients beyond 256 in float16, whose square overflows in the optimizer.
 
 Seen in: https://github.com/NVIDIA/apex/issues/240
+Parameters: weight
 """
 
 import torch

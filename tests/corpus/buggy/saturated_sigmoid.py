@@ -2,6 +2,7 @@
 
 Seen in: https://github.com/NVIDIA/apex/issues/240 asks about such losses in half; BCE on a saturated
 sigmoid has no slope
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD409 GD502: a NaN of forward, which the scaler takes for an overflow of its own.
 
 Seen in: https://github.com/NVIDIA/apex/issues/834
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

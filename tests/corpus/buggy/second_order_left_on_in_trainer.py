@@ -1,6 +1,7 @@
 """GD308: a trainer's second_order flag is on by default, for a meta-learner that this is not.
 
 Seen in: https://github.com/pytorch/pytorch/issues/78622
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import warnings

@@ -1,6 +1,7 @@
 """GD111: a check by hand skips the step where the loss is inf, and the gradients of it stay.
 
 Seen in: https://github.com/espnet/espnet/pull/3283
+Parameters: bias, weight
 """
 
 import torch

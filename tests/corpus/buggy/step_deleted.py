@@ -1,6 +1,7 @@
 """GD112: the line with the step is gone.
 
 Seen in: a step lost in an edit
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD107: the second step has nothing new.
 
 Seen in: a step left in a loop that got a second one in a helper
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

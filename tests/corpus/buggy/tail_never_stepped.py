@@ -1,6 +1,7 @@
 """GD109: the last micro-batches never reach a step.
 
 Seen in: https://github.com/timoschick/pet/issues/36
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

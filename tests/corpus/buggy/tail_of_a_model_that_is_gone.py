@@ -1,6 +1,7 @@
 """GD109: the model dies with its function, the tail of its last window with it.
 
 Seen in: https://github.com/tomhosking/torchseq/issues/8
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

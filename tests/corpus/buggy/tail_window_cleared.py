@@ -1,6 +1,7 @@
 """GD102: the tail of each epoch is cleared before it reaches a step.
 
 Seen in: https://github.com/ultralytics/ultralytics/pull/11217
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD510: the mask of the second term is empty in every batch.
 
 Seen in: a mask that compares labels of the wrong data type, so that it is empty
+Parameters: other.bias, other.weight
 """
 
 import torch

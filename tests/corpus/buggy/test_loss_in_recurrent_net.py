@@ -2,6 +2,7 @@
 epoch.
 
 Seen in: https://github.com/fengxinjie/Transformer-OCR/issues/7
+Parameters: embed.*, out.*, rnn.*
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD801: evaluate() puts the model in eval mode after the first epoch, and nothing puts it back.
 
 Seen in: https://github.com/wkentaro/pytorch-fcn/issues/57
+Parameters: 0.*, 1.*, 4.*
 """
 
 import torch

@@ -1,4 +1,7 @@
-"""GD210: an optimizer of one's own adds with `add` where `add_` is meant: the update goes into a copy."""
+"""GD210: an optimizer of one's own adds with `add` where `add_` is meant: the update goes into a copy.
+
+Parameters: 1.bias, 1.weight, 3.bias, 3.weight
+"""
 
 import torch
 from torch import nn

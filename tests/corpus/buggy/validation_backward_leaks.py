@@ -1,6 +1,7 @@
 """GD105: validation calls backward too, and its gradients are applied.
 
 Seen in: https://github.com/harvardnlp/annotated-transformer/issues/14
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -2,6 +2,7 @@
 
 Seen in: weight clipping of WGANs, moved in front of the backward
 Raises: RuntimeError
+Parameters: 2.weight
 """
 
 import torch

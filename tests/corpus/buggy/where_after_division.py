@@ -1,6 +1,7 @@
 """GD503: a division by 0 is hidden by where() in the forward only.
 
 Seen in: https://github.com/pytorch/pytorch/issues/187297
+Parameters: up.bias, up.weight
 """
 
 import torch

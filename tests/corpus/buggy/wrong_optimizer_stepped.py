@@ -1,6 +1,7 @@
 """GD112: the second network's optimizer never steps.
 
 Seen in: ESRGAN-PyTorch#39
+Parameters: second.0.bias, second.0.weight, second.2.bias, second.2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD102: each micro-batch clears what the last one wrote.
 
 Seen in: https://github.com/bytetriper/RAE/issues/67
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

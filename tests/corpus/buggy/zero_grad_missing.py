@@ -1,6 +1,7 @@
 """GD101: zero_grad is never called.
 
 Seen in: https://github.com/tenstorrent/tt-blacksmith/pull/711
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

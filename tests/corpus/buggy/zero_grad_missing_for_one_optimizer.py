@@ -1,6 +1,7 @@
 """GD101: of two optimizers, only one is cleared.
 
 Seen in: https://github.com/Hsintien-Ng/idinvert_pytorch-reproduced/issues/1
+Parameters: head.bias, head.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD101: zero_grad is missing, with a fused optimizer that bumps no version.
 
 Seen in: https://github.com/udacity/deep-learning-v2-pytorch/pull/160
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch

@@ -1,6 +1,7 @@
 """GD101: zero_grad stands outside the batch loop.
 
 Seen in: https://github.com/pytorch/pytorch/issues/47175
+Parameters: 0.bias, 0.weight, 2.bias, 2.weight
 """
 
 import torch
