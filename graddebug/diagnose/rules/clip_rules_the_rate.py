@@ -101,8 +101,8 @@ def _claim(calls: _Calls, event: Clipped, fact: Consumed, ledger: Ledger) -> Cla
         step=fact.step.step,
         message=(
             f"{sentence(clip)} acted on {calls.cut:,} of {calls.steps:,} steps: the norm is {number(factor)} "
-            f"times its limit of {limit}, typically. What `{name}` then applies has the norm {limit}, whatever "
-            "the gradient's own."
+            f"times its limit of {limit}, typically. What `{name}` then applies has the norm {limit}, "
+            "whatever the gradient's own."
         ),
         fix=(
             f"If that is not meant, raise the limit towards {number(factor * (event.max_norm or 0.0))}, the "
