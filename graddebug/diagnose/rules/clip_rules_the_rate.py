@@ -101,7 +101,7 @@ def _claim(calls: _Calls, event: Clipped, fact: Consumed, ledger: Ledger) -> Cla
         step=fact.step.step,
         message=(
             f"{sentence(clip)} acted on {calls.cut:,} of {calls.steps:,} steps: the norm is {number(factor)} "
-            f"times its limit of {limit}, typically. What `{name}` applies has that same norm in every step, "
+            f"times its limit of {limit}, typically. What `{name}` then applies has the norm {limit}, "
             "whatever the gradient's own."
         ),
         fix=(

@@ -26,8 +26,7 @@ def test_fires_after_twenty_steps(tell: Tell, lines: Lines) -> None:
     assert (finding.severity, lines(finding)) == (Severity.NOTE, {"clip": 42})
     assert finding.message == (
         "`clip_grad_norm_(params, 1.0)` (train.py:42) acted on 20 of 20 steps: the norm is 8 times its limit "
-        "of 1, typically. What `optimizer` applies has that same norm in every step, whatever the gradient's "
-        "own."
+        "of 1, typically. What `optimizer` then applies has the norm 1, whatever the gradient's own."
     )
 
 
