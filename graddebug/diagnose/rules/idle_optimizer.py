@@ -32,8 +32,11 @@ class IdleOptimizer(Rule):
     )
     options = thresholds(
         windows="windows in which its parameters got gradients and it did not step",
+        windows_at_end="the same where the run is over and its own zero_grad() cleared them each time",
     )
     windows = IDLE_WINDOWS
+    #: No warm-up can end any more; a few passes to look at gradients are no training yet.
+    windows_at_end = 5
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
@@ -53,7 +56,9 @@ class IdleOptimizer(Rule):
         if event.reason != "finished":
             return None
         silent = [o for o in ledger.never_stepped.values() if o.index not in self._claims]
-        idle = ((optimizer, only_clears(optimizer, ledger, windows=self.windows)) for optimizer in silent)
+        idle = (
+            (optimizer, only_clears(optimizer, ledger, windows=self.windows_at_end)) for optimizer in silent
+        )
         return [_never(event, optimizer, cohorts, ledger) for optimizer, cohorts in idle if cohorts]
 
     def _waiting(self, other: OptimizerLife, ledger: Ledger) -> list[Cohort]:

@@ -1,7 +1,7 @@
 """GD203: experts in a plain dict are registered nowhere, whatever the optimizer is given.
 
 Seen in: https://github.com/pytorch/pytorch/issues/632
-Parameters: experts['left'].*, experts['right'].*
+Parameters: experts*
 """
 
 import torch
