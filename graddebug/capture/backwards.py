@@ -107,6 +107,7 @@ class Backwards:
         opened = OpenBackward(stamp["order"], threading.get_ident(), scales=scales, step=stamp["step"])
         ticket = Ticket(opened, fields, None, watched)
         context.differentiations.append(ticket.open)
+        context.differentiating.update(context.steps)
         return ticket
 
     def _watch_grad(self, call: BackwardCall) -> Watched | None:

@@ -181,6 +181,7 @@ class Capture:
         for hidden in hidden_in_run(
             nodes_off=self._nodes == "off",
             inside_func=context.inside_func,
+            inside_step=context.inside_step,
             wrote=bool(context.state.ever_written),
             stepped=context.windows > 0,
         ):

@@ -94,6 +94,10 @@ class Context:
     growth: Growth = field(default_factory=Growth)
     #: Whether a transform of ``torch.func`` has differentiated something.
     inside_func: bool = False
+    #: Orders of optimizer steps inside which ``torch.autograd.grad`` ran; and whether one of them found no
+    #: ``.grad`` at all: an optimizer that differentiates by itself.
+    differentiating: set[int] = field(default_factory=set)
+    inside_step: bool = False
     #: Outermost optimizer steps that have returned.
     windows: int = 0
     #: The parameters that each thread trains, by its identity.

@@ -415,6 +415,9 @@ class Optimizers:
         else:
             state.look(opened.entry.params)
         ready = [i for i in opened.entry.params if state.grad(i) is not None]
+        if opened.order in context.differentiating:
+            context.differentiating.discard(opened.order)
+            context.inside_step |= not ready
         context.weights.stepped(opened.entry.params)
         if is_fused(optimizer):
             context.fused.stepped(ready)

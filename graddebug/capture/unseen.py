@@ -41,11 +41,14 @@ def hidden_in(graph: BackwardGraph) -> Iterator[Unseen]:
             yield _HIDING[op]
 
 
-def hidden_in_run(*, nodes_off: bool, inside_func: bool, wrote: bool, stepped: bool) -> Iterator[Unseen]:
+def hidden_in_run(
+    *, nodes_off: bool, inside_func: bool, inside_step: bool, wrote: bool, stepped: bool
+) -> Iterator[Unseen]:
     """What a run that is over has hidden.
 
     ``nodes_off``: measuring was turned off, ``inside_func``: a transform of ``torch.func`` differentiated,
-    ``wrote``: a backward wrote a gradient, ``stepped``: an optimizer of torch's kind stepped.
+    ``inside_step``: an optimizer's step differentiated and left no ``.grad``, ``wrote``: a backward wrote a
+    gradient, ``stepped``: an optimizer of torch's kind stepped.
     """
     compiled = "torch._dynamo.eval_frame" in sys.modules and underscored.anything_compiled()
     if compiled:
@@ -58,6 +61,12 @@ def hidden_in_run(*, nodes_off: bool, inside_func: bool, wrote: bool, stepped: b
         yield (
             "gradients inside torch.func",
             "its transforms return gradients to the program: only what is put into .grad is followed",
+        )
+    if inside_step:
+        yield (
+            "gradients inside an optimizer's step",
+            "it differentiates by itself (torch.autograd.grad) and writes no .grad: what it applies is "
+            "not seen",
         )
     if nodes_off:
         yield "every op and node", "measuring them is off (nodes='off')"

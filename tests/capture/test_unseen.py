@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -79,6 +79,28 @@ def test_a_reentrant_checkpoint() -> None:
     with watch(on_finding="silent") as run:
         loop(Checkpointed())
     assert told(run) == ["graphs inside reentrant checkpoints"]
+
+
+def test_an_optimizer_that_differentiates_by_itself() -> None:
+    """It writes no gradient anywhere that could be looked at."""
+
+    class Own(torch.optim.Optimizer):
+        def __init__(self, params: list[nn.Parameter]) -> None:
+            super().__init__(params, {})
+
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            params = self.param_groups[0]["params"]
+            grads = torch.autograd.grad(closure(), params)
+            with torch.no_grad():
+                for parameter, grad in zip(params, grads, strict=True):
+                    parameter.sub_(grad, alpha=0.1)
+
+    model = nn.Linear(2, 1)
+    optimizer = Own(list(model.parameters()))
+    with watch(on_finding="silent") as run:
+        for _ in range(3):
+            optimizer.step(lambda: model(torch.ones(3, 2)).square().sum())
+    assert "gradients inside an optimizer's step" in told(run)
 
 
 def test_a_compiled_model_is_watched_to_the_end() -> None:
