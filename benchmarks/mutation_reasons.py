@@ -22,8 +22,8 @@ _BY_PROGRAM = {
 
 #: Where it follows from what a rule can know. A change that is not here is a miss.
 _BY_CHANGE = {
-    "step removed": "an optimizer that has not stepped waits for its turn, as in a warm-up, for 20 windows "
-    "(GD112); the program has fewer",
+    "step removed": "in so few windows an optimizer may still wait for its turn, as in a warm-up (GD112); a "
+    "schedule that does not move is a choice",
     "clip_grad_norm_ removed": _UNBOUNDED,
     "clip_grad_value_ removed": _UNBOUNDED,
     "backward removed": "a loss with a term less is a loss, and each parameter still gets a gradient",
