@@ -34,6 +34,7 @@ class _Late:
 
     call: Call
     step: OptimizerStep
+    cleared: bool
 
 
 class ClipAfterStep(Rule):
@@ -97,8 +98,11 @@ class ClipAfterStep(Rule):
             return None
         params = wanted & frozenset().union(*(one.params for one in used))
         self._applied = {k: one for k, one in self._applied.items() if one not in used}
-        late = _Late(Call(event, ledger.tick, params), max((one.step for one in used), key=_order))
-        if not event.params:  # they are cleared already
+        held = (cohort.life.old for cohort in ledger.cohorts.overlapping(event.params))
+        cleared = not any(held)  # to None, or to zeros
+        step = max((one.step for one in used), key=_order)
+        late = _Late(Call(event, ledger.tick, params), step, cleared)
+        if cleared:
             return [_claim(late, ledger)]
         self._late[line_of(event.site)] = late
         return None
@@ -125,11 +129,11 @@ def _claim(late: _Late, ledger: Ledger) -> Claim:
     event, step = late.call.event, late.step
     name = ledger.optimizer_name(step.optimizer)
     clip, stepped = quoted(event.site, event.function), quoted(step.site, f"{name}.step()")
-    unharmed = bool(event.params) and event.max_norm is not None and not acted(event)
+    unharmed = not late.cleared and event.max_norm is not None and not acted(event)
     return Claim(
         step=event.step,
         message=(
-            f"{sentence(clip)} ran after {stepped} had applied the gradients of {PARAMETERS}. {_did(event)}"
+            f"{sentence(clip)} ran after {stepped} had applied the gradients of {PARAMETERS}. {_did(late)}"
         ),
         fix=f"Move {clip} in front of {stepped}, after the backward.",
         roles=roles(step=step.site, clip=event.site),
@@ -143,8 +147,9 @@ def _claim(late: _Late, ledger: Ledger) -> Claim:
     )
 
 
-def _did(event: Clipped) -> str:
-    if not event.params:
+def _did(late: _Late) -> str:
+    event = late.call.event
+    if late.cleared:
         return f"It found none left: what was applied was never clipped to {limit(event)}."
     if event.max_norm is None or event.total_norm is None:
         return f"What was applied was not clipped to {limit(event)}, and what it clipped is cleared unused."

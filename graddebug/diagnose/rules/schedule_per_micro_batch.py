@@ -100,8 +100,18 @@ class SchedulePerMicroBatch(Rule):
     def on_run_end(self, event: RunEnd, ledger: Ledger) -> Claims:
         """A schedule that says how long it is: does it end with the run, counted in micro-batches?"""
         planned = [one for one in self._schedules.values() if one.event.planned is not None]
-        slips = [one for one in planned if one.windows >= self.windows]
-        return [_claim(one, ledger) for one in slips if event.reason == "exception" or not _fits(one.event)]
+        raised = event.reason == "exception"
+        return [_claim(one, ledger) for one in planned if self._slips(one, raised=raised)]
+
+    def _slips(self, schedule: _Schedule, *, raised: bool) -> bool:
+        """One that is used up, and raises at its next move, need not have lived through many windows."""
+        if raised and schedule.windows and _is_over(schedule.event):
+            return True
+        return schedule.windows >= self.windows and (raised or not _fits(schedule.event))
+
+
+def _is_over(event: SchedulerStep) -> bool:
+    return event.done is not None and event.planned is not None and event.done >= event.planned
 
 
 def _fits(event: SchedulerStep) -> bool:

@@ -118,7 +118,7 @@ class ZeroGradient(Rule):
             self._counted += len(norms)
             return
         known = ~np.isnan(norms) & ~np.isnan(written)
-        zero = known & (norms == 0)
+        zero = known & (norms == 0) & (written == 0)  # not what a clip or the program made zero
         other = known & ~zero
         # While nothing moves (a rate of zero) what begins at zero stays there.
         ratios = measured.of("update_ratio")

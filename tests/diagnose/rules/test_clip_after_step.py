@@ -60,6 +60,18 @@ def test_what_is_cleared_already(tell: Tell) -> None:
     assert "found none left" in story.found("GD601").message
 
 
+def test_what_is_set_to_zero_already(tell: Tell) -> None:
+    """It is told when the clip runs, as of gradients that are None."""
+    story = tell()
+    story.backward()
+    story.step()
+    story.clear("optimizer", at=44, to_none=False)
+    story.clip(at=45, max_norm=1.0, total_norm=0.0)
+    finding = story.found("GD601")
+    assert finding.severity is Severity.ERROR
+    assert finding.message.endswith("It found none left: what was applied was never clipped to a norm of 1.")
+
+
 def test_a_norm_below_the_limit_is_a_warning(tell: Tell) -> None:
     """No harm is done yet."""
     story = tell()

@@ -76,3 +76,13 @@ def test_a_schedule_planned_in_steps(tell: Tell) -> None:
     for i in range(6):
         window(story, planned=6, done=4 * (i + 1))
     assert "GD610" in story.codes
+
+
+def test_a_short_schedule_that_raises(tell: Tell) -> None:
+    """`OneCycleLR` refuses to move on when it is over, though the run had few windows until then."""
+    story = tell()
+    for i in range(2):
+        window(story, planned=8, done=4 * (i + 1))
+    assert "GD610" not in story.codes
+    story.end("exception")
+    assert "GD610" in story.codes

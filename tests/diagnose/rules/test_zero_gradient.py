@@ -101,3 +101,10 @@ def test_zeros_that_no_backward_wrote(tell: Tell) -> None:
     story = train(net(tell), "b.weight", grad_norm_written=written)
     story.end()
     assert "GD510" not in story.codes
+
+
+def test_what_a_clip_made_zero_was_not_written_so(tell: Tell) -> None:
+    """A limit of 0 is the clip's own finding."""
+    story = train(net(tell), *NET, grad_norm_written=1.0)
+    story.end()
+    assert "GD510" not in story.codes
