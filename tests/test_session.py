@@ -261,6 +261,21 @@ def test_our_own_failure_ends_the_watch_and_not_the_training(
     assert unseen(run) == ["everything from here on"]
 
 
+@pytest.mark.parametrize("quick", ["enter_inner", "leave_inner"])
+def test_a_failure_on_the_quick_way_is_ours_too(
+    quick: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most module calls pass a lighter border: nothing of ours passes that either."""
+
+    def fail(*_: object) -> bool:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(f"graddebug.capture.forwards.Forwards.{quick}", fail)
+    with graddebug.watch(nn.Linear(2, 1)):
+        nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))(torch.ones(1, 2)).sum().backward()
+    assert capsys.readouterr().err.count("graddebug stopped watching") == 1
+
+
 def test_a_recording_that_cannot_be_finished_ends_the_watch_and_not_the_program(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,6 +219,14 @@ class Capture:
         self.dismiss()
         self.on_failure(error)
 
+    def _lightly(self, quick: Callable[..., bool], *about: Any) -> bool:
+        """Whether the quick way has dealt with it: the same border, without what it costs to guard torch."""
+        try:
+            return self.off or quick(*about)
+        except Exception as error:
+            self._fail(error)
+            return True
+
     @property
     def wants_lines(self) -> bool:
         """Whether `op_ran` has anything to do in the step in progress."""
@@ -228,7 +236,7 @@ class Capture:
 
     def module_enter(self, module: nn.Module) -> None:
         """A module's forward begins."""
-        if not self.off and not self._forwards.enter_inner(module):
+        if not self._lightly(self._forwards.enter_inner, module):
             self._module_enter(module)
 
     @guarded
@@ -237,7 +245,7 @@ class Capture:
 
     def module_leave(self, module: nn.Module, output: object) -> None:
         """A module's forward ended."""
-        if not self.off and not self._forwards.leave_inner(module, output):
+        if not self._lightly(self._forwards.leave_inner, module, output):
             self._module_leave(module, output)
 
     @guarded
@@ -246,11 +254,8 @@ class Capture:
 
     def op_ran(self, *call: Any) -> None:
         """A call of torch has made autograd nodes; as `graddebug.capture.lines.OpCall`."""
-        try:
-            if not self.off and not self._context.measuring.ordinary_op_ran(*call):
-                self._op_ran(*call)
-        except Exception as error:
-            self._fail(error)
+        if not self._lightly(self._context.measuring.ordinary_op_ran, *call):
+            self._op_ran(*call)
 
     @guarded
     def _op_ran(self, *call: Any) -> None:
